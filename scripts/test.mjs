@@ -1,0 +1,33 @@
+// Runs the TypeScript tests from dist/test with node:test; arguments narrow the files by substring.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+
+const wanted = process.argv.slice(2).filter((word) => !word.startsWith("-"));
+const flags = process.argv.slice(2).filter((word) => word.startsWith("-"));
+const root = "dist/test";
+if (!existsSync(root)) {
+  console.error(`no ${root}: run 'npm run build' first`);
+  process.exit(1);
+}
+const files = readdirSync(root, { recursive: true })
+  .filter((file) => file.endsWith(".test.js"))
+  .filter((file) => wanted.length === 0 || wanted.some((word) => file.includes(word)))
+  .sort()
+  .map((file) => `${root}/${file}`);
+if (files.length === 0) {
+  console.error(`no test files under ${root}${wanted.length ? ` match ${wanted.join(", ")}` : ""}`);
+  process.exit(1);
+}
+const done = spawnSync(
+  process.execPath,
+  [
+    "--enable-source-maps",
+    "--test",
+    "--test-reporter=spec",
+    "--test-timeout=120000",
+    ...flags,
+    ...files,
+  ],
+  { stdio: "inherit" },
+);
+process.exit(done.status ?? 1);
