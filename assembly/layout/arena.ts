@@ -1,0 +1,161 @@
+/**
+ * The arena: one shared WebAssembly memory for each lane. Addresses in octets from its start.
+ *
+ * Written by the control thread: the command ring's slots and its RING_TAIL, the punt ring's
+ * RING_HEAD. All else is written by the lane, or by the kernel on the lane's behalf. The first KiB
+ * is never used, so that a zero address is never a valid one.
+ */
+export const ARENA_PAGES = 1024; // pages of 64 KiB that the fixed regions take
+export const ARENA_HEAP = 0x4000000; // 64 MiB: where memory handed out on demand begins
+
+// The lane's own values.
+export const ARENA_BASE = 0x400; // u64: the absolute address of the arena's first octet
+export const ARENA_SEED = 0x408; // u64: of the tables' hash, random for each arena
+export const ARENA_HEAP_NEXT = 0x410; // u32: first octet not handed out yet
+export const ARENA_HEAP_END = 0x414; // u32: end of the region that ARENA_HEAP_NEXT lies in
+export const ARENA_HEAP_FREE = 0x420; // u32 [32]: first free block of 2^i octets
+export const ARENA_ROUTES = 0x500; // the route table, a TABLE
+export const ARENA_MEMBERS = 0x580; // the member table, a TABLE
+export const ARENA_TUNNELS = 0x600; // the tunnels' slab, a SLAB
+export const ARENA_CONFIG = 0x680; // what commands set, CONFIG_*
+export const ARENA_CURSOR = 0x700; // where a stage resumes, CURSOR_*
+export const ARENA_KEY = 0x780; // 40 octets: the key being looked up
+
+/** Counters: VERDICT_ROOM u64 for each stage. */
+export const ARENA_COUNTERS = 0x1000;
+export const STAGE_SHIFT = 10; // octets of one stage's counters, as a power of two
+export const STAGE_INGEST = 0; // multicast datagrams taken by a relay
+export const STAGE_CONTROL = 1; // datagrams on the AMT socket
+export const STAGE_DEVICE = 2; // packets that the host sent to a gateway's device
+export const STAGE_EGRESS = 3; // copies sent by a relay; datagrams delivered by a gateway
+export const STAGE_COUNT = 4;
+
+/** Plain u64 counters, after the stages'. */
+export const ARENA_TALLIES = 0x3000;
+export const TALLY_MESSAGES = 0; // messages given to the kernel, each one or many datagrams
+export const TALLY_CALLS = 1; // system calls that sent
+export const TALLY_BACK_PRESSURE = 2; // times that the kernel took no more for now
+export const TALLY_RECEIVED_MESSAGES = 3; // messages taken from the kernel
+export const TALLY_RECEIVE_CALLS = 4; // system calls that received
+export const TALLY_OCTETS = 5; // octets of UDP payload sent, or delivered to the device
+export const TALLY_COMMANDS = 6; // commands applied
+export const TALLY_FRAGMENTED = 7; // datagrams that were cut into inner fragments
+export const TALLY_SEGMENTED = 8; // super-packets that were segmented on arrival
+export const TALLY_COMPLETED = 9; // partial checksums that were completed
+export const TALLY_COUNT = 10;
+
+/** CRC32c tables, 16 of 256 u32, made at start. */
+export const ARENA_CRC = 0x4000;
+
+/** Single-producer single-consumer rings: indices run freely and wrap. */
+export const RING_TAIL = 0; // u32: slots filled, written by the producer
+export const RING_HEAD = 128; // u32: slots emptied, written by the consumer
+export const RING_DOORBELL = 256; // u32: 1 while the consumer knows that it must look
+export const RING_SLOTS = 384;
+
+export const ARENA_COMMANDS = 0x10000;
+export const COMMAND_SLOT_SHIFT = 6; // 64 octets
+export const COMMAND_SLOTS = 4096;
+
+export const ARENA_PUNTS = 0x60000;
+export const PUNT_SLOT_SHIFT = 11; // 2,048 octets
+export const PUNT_SLOTS = 1024;
+
+/** A punt slot. */
+export const PUNT_LENGTH = 0; // u32: octets of the packet
+export const PUNT_KIND = 4; // u32: PUNT_FROM_*
+export const PUNT_NAME_LENGTH = 8; // u32: octets of PUNT_NAME in use
+export const PUNT_NAME = 16; // sockaddr of the sender, for what came from a socket
+export const PUNT_PACKET = 64;
+export const PUNT_FROM_SOCKET = 0; // an AMT control message
+export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
+
+/** A command slot. */
+export const COMMAND_OP = 0; // u32: COMMAND_*
+export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
+export const COMMAND_KEY = 8; // 40 octets: a route's key; a sockaddr; a u32 value
+export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr
+export const COMMAND_ROUTE_ADD = 2; // key
+export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
+export const COMMAND_MEMBER_ADD = 4; // key, tunnel: makes the route as well
+export const COMMAND_MEMBER_REMOVE = 5; // key, tunnel
+export const COMMAND_CONFIG = 6; // CONFIG_* offset, u32 value
+export const COMMAND_RELAY = 7; // sockaddr: accept data from this endpoint; length 0: from none
+
+/** What commands set, from ARENA_CONFIG. */
+export const CONFIG_TUNNEL_MTU = 0; // u32: the largest inner datagram
+export const CONFIG_SEGMENTS = 4; // u32: datagrams in one message, 1 without UDP_SEGMENT
+export const CONFIG_SINK = 8; // u32: SINK_*
+export const CONFIG_SINK_PORT = 12; // u32: UDP port wanted of a receiver; 0: any
+export const CONFIG_RELAY_LENGTH = 16; // u32: octets of CONFIG_RELAY in use
+export const CONFIG_RELAY = 20; // sockaddr of the relay in use
+export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in use
+export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
+
+export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
+export const SINK_TUN_PLAIN = 1; // IP datagram alone
+export const SINK_TAP = 2; // virtio_net_hdr, Ethernet header, IP datagram
+export const SINK_TAP_PLAIN = 3; // Ethernet header, IP datagram
+export const SINK_PAYLOAD = 4; // UDP payload
+
+/** A route's key: which packets it takes. */
+export const KEY_KIND = 0; // u64: family, with KEY_ANY_SOURCE for (*,G)
+export const KEY_ANY_SOURCE = 0x100;
+export const KEY_GROUP = 8; // 16 octets, IPv4 in the first four
+export const KEY_SOURCE = 24; // 16 octets, likewise; zero for (*,G)
+export const KEY_LENGTH = 40;
+
+/** Receive regions, one for each port: what recvmmsg is given. */
+export const ARENA_RX = 0x300000;
+export const RX_REGION = 0xd00000; // octets of one region
+export const RX_REGIONS = 3;
+export const RX_CAPACITY = 192; // messages: 3 trains of 64, 4 of 48
+export const RX_HEADERS = 0; // mmsghdr [RX_CAPACITY]
+export const RX_IOVECS = 0x3000; // iovec [RX_CAPACITY]
+export const RX_NAMES = 0x3c00; // 32 octets [RX_CAPACITY]
+export const RX_NAME_SHIFT = 5;
+export const RX_CONTROL = 0x5400; // 128 octets [RX_CAPACITY]
+export const RX_CONTROL_SHIFT = 7;
+export const RX_SLOTS = 0xc000; // RX_SLOT octets [RX_CAPACITY]
+export const RX_SLOT = 67_136; // an odd number of cache lines, so that slots spread over all sets
+export const RX_HEADROOM = 64; // octets before a packet's first
+export const RX_ROOM = 65_600; // octets a packet may have
+export const RX_ITEMS = 0xc5f000; // ITEM [RX_CAPACITY], after the slots
+
+/** What the core notes of each datagram of a batch. */
+export const ITEM_NEXT = 0; // u32: next item of the same route, plus one
+export const ITEM_PACKET = 4; // u32: address of the IP header
+export const ITEM_LENGTH = 8; // u32: octets of the datagram
+export const ITEM_SEGMENT = 12; // u16: UDP payload of each segment of a super-packet; 0: no such
+export const ITEM_FLAGS = 14; // u16: ITEM_PARTIAL
+export const ITEM_HASH = 16; // u32
+export const ITEM_VERDICT = 20; // u32
+export const ITEM_ROUTE = 24; // u32: route's address
+export const ITEM_SHIFT = 5;
+export const ITEM_PARTIAL = 1; // the UDP checksum is not complete yet
+
+/** Transmit region: what sendmmsg and writev are given. */
+export const ARENA_TX = 0x2a00000;
+export const TX_CAPACITY = 1024; // messages
+export const TX_HEADERS = 0; // mmsghdr [TX_CAPACITY]
+export const TX_IOVECS = 0x10000; // two iovec [TX_CAPACITY]
+export const TX_PREFIXES = 0x18000; // 32 octets [TX_CAPACITY]: what precedes a packet on a device
+export const TX_PREFIX_SHIFT = 5;
+export const TX_SEGMENTS = 0x20000; // u32 [TX_CAPACITY]: datagrams in the message
+export const TX_LENGTHS = 0x21000; // u32 [TX_CAPACITY]: octets in the message
+export const TX_TRAINS = 0x22000; // TRAIN [TRAIN_CAPACITY]
+export const TX_STAGING = 0x30000; // octets of trains
+export const TX_STAGING_SIZE = 0x400000;
+
+/** A train: datagrams of one length, the last may be shorter, for one message. */
+export const TRAIN_CMSG = 0; // cmsghdr and segment size, 24 octets
+export const TRAIN_IOVEC = 32; // iovec
+export const TRAIN_SEGMENTS = 48; // u32
+export const TRAIN_LENGTH = 52; // u32
+export const TRAIN_SHIFT = 6;
+export const TRAIN_CAPACITY = 64;
+export const TRAIN_LENGTH_MAX = 65_507; // UDP payload that IPv4 can carry
+export const TRAIN_SEGMENTS_MAX = 64; // UDP_MAX_SEGMENTS of Linux
+
+/** Scratch of the library engine: a packet in, a packet out. */
+export const ARENA_SCRATCH = ARENA_RX;
