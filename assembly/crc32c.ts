@@ -10,12 +10,12 @@ export function crcInit(): void {
   for (let octet: u32 = 0; octet < 256; octet++) {
     let crc = octet;
     for (let bit = 0; bit < 8; bit++) crc = (crc >> 1) ^ (crc & 1 ? POLYNOMIAL : 0);
-    store<u32>(ARENA_CRC + (<usize>octet << 2), crc);
+    store<u32>(ARENA_CRC + ((<usize>octet) << 2), crc);
   }
   for (let octet: usize = 0; octet < 256; octet++) {
     let crc = load<u32>(ARENA_CRC + (octet << 2));
     for (let table: usize = 1; table < 16; table++) {
-      crc = (crc >> 8) ^ load<u32>(ARENA_CRC + ((<usize>crc & 0xff) << 2));
+      crc = (crc >> 8) ^ load<u32>(ARENA_CRC + (((<usize>crc) & 0xff) << 2));
       store<u32>(ARENA_CRC + table * TABLE + (octet << 2), crc);
     }
   }
@@ -41,5 +41,5 @@ export function crc32c(start: usize, length: usize, crc: u32): u32 {
 
 /** The word of `table` for the low octet of `value`. */
 function entry(table: usize, value: u32): u32 {
-  return load<u32>(ARENA_CRC + table * TABLE + ((<usize>value & 0xff) << 2));
+  return load<u32>(ARENA_CRC + table * TABLE + (((<usize>value) & 0xff) << 2));
 }

@@ -19,17 +19,17 @@ export function blockShift(length: u32): u32 {
 
 /** A zeroed block of 2^`shift` octets, aligned to a cache line; 0 when there is no more memory. */
 export function allocate(shift: u32): usize {
-  const list = ARENA_HEAP_FREE + (<usize>shift << 2);
+  const list = ARENA_HEAP_FREE + ((<usize>shift) << 2);
   const block = <usize>load<u32>(list);
-  if (!block) return extend(<usize>1 << shift); // memory never used is zero
+  if (!block) return extend((<usize>1) << shift); // memory never used is zero
   store<u32>(list, load<u32>(block));
-  memory.fill(block, 0, <usize>1 << shift);
+  memory.fill(block, 0, (<usize>1) << shift);
   return block;
 }
 
 /** Gives a block of 2^`shift` octets back. */
 export function release(block: usize, shift: u32): void {
-  const list = ARENA_HEAP_FREE + (<usize>shift << 2);
+  const list = ARENA_HEAP_FREE + ((<usize>shift) << 2);
   store<u32>(block, load<u32>(list));
   store<u32>(list, <u32>block);
 }

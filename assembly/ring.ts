@@ -12,7 +12,7 @@ export function ringWaiting(ring: usize): u32 {
 export function ringFree(ring: usize, slots: u32, shift: u32): usize {
   const tail = load<u32>(ring, RING_TAIL);
   if (tail - atomic.load<u32>(ring, RING_HEAD) == slots) return 0;
-  return ring + RING_SLOTS + ((<usize>tail & (slots - 1)) << shift);
+  return ring + RING_SLOTS + (((<usize>tail) & (slots - 1)) << shift);
 }
 
 /** Hands the slot that `ringFree` gave to the consumer. */
@@ -22,7 +22,7 @@ export function ringPublish(ring: usize): void {
 
 /** The oldest filled slot of a ring that is not empty. */
 export function ringOldest(ring: usize, slots: u32, shift: u32): usize {
-  return ring + RING_SLOTS + ((<usize>load<u32>(ring, RING_HEAD) & (slots - 1)) << shift);
+  return ring + RING_SLOTS + (((<usize>load<u32>(ring, RING_HEAD)) & (slots - 1)) << shift);
 }
 
 /** Gives the oldest filled slot back to the producer. */

@@ -97,7 +97,7 @@ export function memberAdd(route: usize, tunnel: u32): bool {
   const member = tableInsert(ARENA_MEMBERS, hash, ARENA_KEY);
   if (!member) return false;
   store<u32>(member, count, MEMBER_PLACE);
-  store<u32>(routeList(route) + (<usize>count << 2), tunnel);
+  store<u32>(routeList(route) + ((<usize>count) << 2), tunnel);
   store<u32>(route, count + 1, ROUTE_COUNT);
   return true;
 }
@@ -113,8 +113,8 @@ export function memberRemove(route: usize, tunnel: u32): void {
   store<u32>(route, count, ROUTE_COUNT);
   if (place == count) return;
   const list = routeList(route);
-  const last = load<u32>(list + (<usize>count << 2));
-  store<u32>(list + (<usize>place << 2), last);
+  const last = load<u32>(list + ((<usize>count) << 2));
+  store<u32>(list + ((<usize>place) << 2), last);
   const moved = tableFind(ARENA_MEMBERS, memberKey(route, last), ARENA_KEY);
   store<u32>(moved, place, MEMBER_PLACE);
 }
@@ -156,7 +156,7 @@ export function routeSetNext(route: usize, next: u32): void {
 
 /** A tunnel's record: its sockaddr, and that one's length at TUNNEL_LENGTH. */
 export function tunnelAt(tunnel: u32): usize {
-  return <usize>load<u32>(ARENA_TUNNELS, TUNNELS_BLOCK) + (<usize>tunnel << TUNNEL_SHIFT);
+  return <usize>load<u32>(ARENA_TUNNELS, TUNNELS_BLOCK) + ((<usize>tunnel) << TUNNEL_SHIFT);
 }
 
 /** Gives a tunnel its endpoint. False without memory. */
@@ -168,7 +168,7 @@ export function tunnelSet(tunnel: u32, name: usize, length: u32): bool {
     const larger = allocate(wanted);
     if (!larger) return false;
     if (block) {
-      memory.copy(larger, block, <usize>1 << shift);
+      memory.copy(larger, block, (<usize>1) << shift);
       release(block, shift);
     }
     store<u32>(ARENA_TUNNELS, <u32>larger, TUNNELS_BLOCK);
@@ -196,7 +196,7 @@ function roomFor(route: usize, count: u32): bool {
   const larger = allocate(wanted);
   if (!larger) return false;
   if (list) {
-    memory.copy(larger, list, <usize>1 << shift);
+    memory.copy(larger, list, (<usize>1) << shift);
     release(list, shift);
   }
   store<u32>(route, <u32>larger, ROUTE_LIST);

@@ -113,13 +113,17 @@ function findSlot(table: usize, which: usize, hash: u32, key: usize): usize {
   const index = <usize>load<u32>(table + which);
   const mask = ((<u32>1) << load<u32>(table + which, 4)) - 1; // the shift follows the index
   const words = <usize>load<u32>(table, TABLE_WORDS);
-  for (let at = hash & mask; ; at = (at + 1) & mask) {
-    const slot = index + (<usize>at << SLOT_SHIFT);
-    const record = load<u32>(slot, SLOT_RECORD);
-    if (record == 0) return 0;
+  let at = hash & mask;
+  let slot = index + (<usize>at << SLOT_SHIFT);
+  let record = load<u32>(slot, SLOT_RECORD);
+  while (record != 0) {
     if (load<u32>(slot, SLOT_HASH) == hash && record != GONE && sameKey(record, key, words))
       return slot;
+    at = (at + 1) & mask;
+    slot = index + (<usize>at << SLOT_SHIFT);
+    record = load<u32>(slot, SLOT_RECORD);
   }
+  return 0;
 }
 
 function sameKey(a: usize, b: usize, words: usize): bool {

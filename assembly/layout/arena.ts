@@ -6,6 +6,7 @@
  * is never used, so that a zero address is never a valid one.
  */
 export const ARENA_PAGES = 1024; // pages of 64 KiB that the fixed regions take
+export const ARENA_PAGES_MAX = 32_768; // what the core's memory may grow to, 2 GiB
 export const ARENA_HEAP = 0x4000000; // 64 MiB: where memory handed out on demand begins
 
 // The lane's own values.
@@ -29,6 +30,7 @@ export const STAGE_CONTROL = 1; // datagrams on the AMT socket
 export const STAGE_DEVICE = 2; // packets that the host sent to a gateway's device
 export const STAGE_EGRESS = 3; // copies sent by a relay; datagrams delivered by a gateway
 export const STAGE_COUNT = 4;
+export const STAGE_RECEIVED = 127; // in place of a verdict: all packets that reached the stage
 
 /** Plain u64 counters, after the stages'. */
 export const ARENA_TALLIES = 0x3000;
@@ -73,7 +75,7 @@ export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
 /** A command slot. */
 export const COMMAND_OP = 0; // u32: COMMAND_*
 export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
-export const COMMAND_KEY = 8; // 40 octets: a route's key; a sockaddr; a u32 value
+export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
 export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr
 export const COMMAND_ROUTE_ADD = 2; // key
 export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
@@ -81,6 +83,7 @@ export const COMMAND_MEMBER_ADD = 4; // key, tunnel: makes the route as well
 export const COMMAND_MEMBER_REMOVE = 5; // key, tunnel
 export const COMMAND_CONFIG = 6; // CONFIG_* offset, u32 value
 export const COMMAND_RELAY = 7; // sockaddr: accept data from this endpoint; length 0: from none
+export const COMMAND_SINK_NAME = 8; // sockaddr: send payloads there
 
 /** What commands set, from ARENA_CONFIG. */
 export const CONFIG_TUNNEL_MTU = 0; // u32: the largest inner datagram
@@ -116,23 +119,47 @@ export const RX_NAMES = 0x3c00; // 32 octets [RX_CAPACITY]
 export const RX_NAME_SHIFT = 5;
 export const RX_CONTROL = 0x5400; // 128 octets [RX_CAPACITY]
 export const RX_CONTROL_SHIFT = 7;
+export const RX_UDP_PORT = 0xb400; // u16, network order: port of the socket, for FRAME_UDP
 export const RX_SLOTS = 0xc000; // RX_SLOT octets [RX_CAPACITY]
 export const RX_SLOT = 67_136; // an odd number of cache lines, so that slots spread over all sets
 export const RX_HEADROOM = 64; // octets before a packet's first
 export const RX_ROOM = 65_600; // octets a packet may have
-export const RX_ITEMS = 0xc5f000; // ITEM [RX_CAPACITY], after the slots
+export const RX_ITEMS = 0xc60000; // ITEM [RX_CAPACITY], after the slots
 
 /** What the core notes of each datagram of a batch. */
-export const ITEM_NEXT = 0; // u32: next item of the same route, plus one
+export const ITEM_NEXT = 0; // u32: address of the next item of the same route, 0 for none
 export const ITEM_PACKET = 4; // u32: address of the IP header
 export const ITEM_LENGTH = 8; // u32: octets of the datagram
-export const ITEM_SEGMENT = 12; // u16: UDP payload of each segment of a super-packet; 0: no such
-export const ITEM_FLAGS = 14; // u16: ITEM_PARTIAL
-export const ITEM_HASH = 16; // u32
-export const ITEM_VERDICT = 20; // u32
-export const ITEM_ROUTE = 24; // u32: route's address
-export const ITEM_SHIFT = 5;
-export const ITEM_PARTIAL = 1; // the UDP checksum is not complete yet
+export const ITEM_KIND = 12; // u32: ITEM_WHOLE, ITEM_SEGMENTS, ITEM_FRAGMENTS
+export const ITEM_PIECES = 16; // u32: datagrams that it leaves as
+export const ITEM_PIECE = 20; // u32: octets of payload in each piece but the last
+export const ITEM_HASH = 24; // u32: hash of ITEM_KEY
+export const ITEM_PARTIAL = 28; // u32: checksum start << 16 | offset to complete, 0 for none
+export const ITEM_KEY = 32; // KEY_LENGTH octets
+export const ITEM_SHIFT = 7; // 128 octets: two cache lines
+export const ITEM_WHOLE = 0;
+export const ITEM_SEGMENTS = 1; // a super-packet: pieces are UDP datagrams of ITEM_PIECE payload
+export const ITEM_FRAGMENTS = 2; // larger than the tunnel's MTU: pieces are IPv4 fragments
+
+/** What a port puts before a packet. */
+export const FRAME_VNET = 0; // virtio_net_hdr, then the IP datagram
+export const FRAME_IP = 1; // nothing
+export const FRAME_UDP = 2; // UDP payload; the IP datagram is rebuilt from sender and ancillary data
+export const FRAME_TAP = 3; // virtio_net_hdr, Ethernet header, IP datagram
+export const FRAME_ETHERNET = 4; // Ethernet header, IP datagram
+
+/** Where a stage resumes after the transmit region was full. */
+export const CURSOR_REGION = 0; // u32: the receive region, 0 when there is nothing to resume
+export const CURSOR_COUNT = 4; // u32: messages in it
+export const CURSOR_MESSAGE = 8; // u32: next message
+export const CURSOR_OCTET = 12; // u32: next octet of that message
+export const CURSOR_ROUTE = 16; // u32: route being served
+export const CURSOR_ITEM = 20; // u32: its next item
+export const CURSOR_PIECE = 24; // u32: next piece of that item
+export const CURSOR_TRAIN = 28; // u32: train being sent, 0 for none
+export const CURSOR_MEMBER = 32; // u32: next place in the route's list
+export const CURSOR_TRAINS = 36; // u32: trains made, modulo TRAIN_CAPACITY
+export const CURSOR_STAGED = 40; // u32: next free octet of the staging area
 
 /** Transmit region: what sendmmsg and writev are given. */
 export const ARENA_TX = 0x2a00000;
@@ -152,10 +179,16 @@ export const TRAIN_CMSG = 0; // cmsghdr and segment size, 24 octets
 export const TRAIN_IOVEC = 32; // iovec
 export const TRAIN_SEGMENTS = 48; // u32
 export const TRAIN_LENGTH = 52; // u32
+export const TRAIN_OFFSET = 56; // u32: where its octets start in the staging area
 export const TRAIN_SHIFT = 6;
 export const TRAIN_CAPACITY = 64;
 export const TRAIN_LENGTH_MAX = 65_507; // UDP payload that IPv4 can carry
 export const TRAIN_SEGMENTS_MAX = 64; // UDP_MAX_SEGMENTS of Linux
 
-/** Scratch of the library engine: a packet in, a packet out. */
-export const ARENA_SCRATCH = ARENA_RX;
+/** Scratch of the library engine, in place of a lane's regions. */
+export const SCRATCH_OFFSETS = 0x300000; // u32 [SCRATCH_PACKETS]
+export const SCRATCH_LENGTHS = 0x340000; // i32 [SCRATCH_PACKETS]
+export const SCRATCH_PACKETS = 65_536;
+export const SCRATCH_IN = 0x400000;
+export const SCRATCH_OUT = 0x1400000;
+export const SCRATCH_ROOM = 0x1000000; // octets of either

@@ -1,0 +1,110 @@
+// Batches of received messages: what recvmmsg is given, and what is read back from it.
+import {
+  ARENA_BASE,
+  FRAME_ETHERNET,
+  FRAME_TAP,
+  FRAME_VNET,
+  RX_CAPACITY,
+  RX_CONTROL,
+  RX_CONTROL_SHIFT,
+  RX_HEADERS,
+  RX_HEADROOM,
+  RX_IOVECS,
+  RX_NAMES,
+  RX_NAME_SHIFT,
+  RX_ROOM,
+  RX_SLOT,
+  RX_SLOTS,
+} from "./layout/arena";
+import {
+  CMSG_ALIGN,
+  CMSG_DATA,
+  CMSG_LENGTH,
+  CMSG_LEVEL,
+  CMSG_TYPE,
+  ETHERNET_LENGTH,
+  IOVEC_BASE,
+  IOVEC_LENGTH,
+  IOVEC_SHIFT,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_LENGTH,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SHIFT,
+  VNET_LENGTH,
+} from "./layout/system";
+
+/** The absolute address, as the kernel knows it, of an address in the arena. */
+export function absolute(address: usize): u64 {
+  return load<u64>(ARENA_BASE) + address;
+}
+
+/** Octets that a port of this frame kind puts before the IP datagram. */
+export function frameHeader(frame: u32): i32 {
+  const vnet = frame == FRAME_VNET || frame == FRAME_TAP ? VNET_LENGTH : 0;
+  return vnet + (frame == FRAME_TAP || frame == FRAME_ETHERNET ? ETHERNET_LENGTH : 0);
+}
+
+/** Writes the headers of a whole receive region; packets will start at the slots' headroom. */
+export function rxPrepare(region: usize, frame: u32): void {
+  const header = frameHeader(frame);
+  for (let i: usize = 0; i < <usize>RX_CAPACITY; i++) {
+    const message = region + RX_HEADERS + (i << MMSGHDR_SHIFT);
+    const iovec = region + RX_IOVECS + (i << IOVEC_SHIFT);
+    store<u64>(iovec, absolute(rxPacket(region, i) - header), IOVEC_BASE);
+    store<u64>(iovec, RX_ROOM + header, IOVEC_LENGTH);
+    store<u64>(message, absolute(region + RX_NAMES + (i << RX_NAME_SHIFT)), MMSGHDR_NAME);
+    store<u64>(message, absolute(iovec), MMSGHDR_IOV);
+    store<u64>(message, 1, MMSGHDR_IOV_COUNT);
+    store<u64>(message, absolute(region + RX_CONTROL + (i << RX_CONTROL_SHIFT)), MMSGHDR_CONTROL);
+  }
+  rxArm(region, RX_CAPACITY);
+}
+
+/** Sets again what the kernel overwrote in the first `count` messages. */
+export function rxArm(region: usize, count: u32): void {
+  let message = region + RX_HEADERS;
+  const end = message + ((<usize>count) << MMSGHDR_SHIFT);
+  for (; message < end; message += 1 << MMSGHDR_SHIFT) {
+    store<u32>(message, 1 << RX_NAME_SHIFT, MMSGHDR_NAME_LENGTH);
+    store<u64>(message, 1 << RX_CONTROL_SHIFT, MMSGHDR_CONTROL_LENGTH);
+  }
+}
+
+/** Where the packet of message `i` starts, after what its port put before it. */
+export function rxPacket(region: usize, i: usize): usize {
+  return region + RX_SLOTS + i * RX_SLOT + RX_HEADROOM;
+}
+
+/** Octets received in message `i`, all told. */
+export function rxLength(region: usize, i: usize): i32 {
+  return load<i32>(region + RX_HEADERS + (i << MMSGHDR_SHIFT), MMSGHDR_LENGTH);
+}
+
+/** The sender's sockaddr of message `i`. */
+export function rxName(region: usize, i: usize): usize {
+  return region + RX_NAMES + (i << RX_NAME_SHIFT);
+}
+
+export function rxNameLength(region: usize, i: usize): u32 {
+  return load<u32>(region + RX_HEADERS + (i << MMSGHDR_SHIFT), MMSGHDR_NAME_LENGTH);
+}
+
+/** The data of the first ancillary message of this level and type in message `i`, or 0. */
+export function rxAncillary(region: usize, i: usize, level: i32, type: i32): usize {
+  const header = region + RX_HEADERS + (i << MMSGHDR_SHIFT);
+  let at = region + RX_CONTROL + (i << RX_CONTROL_SHIFT);
+  const room = min<usize>(load<u32>(header, MMSGHDR_CONTROL_LENGTH), 1 << RX_CONTROL_SHIFT);
+  const end = at + room;
+  while (at + CMSG_DATA <= end) {
+    const length = <usize>load<u32>(at, CMSG_LENGTH);
+    if (length < <usize>CMSG_DATA || at + length > end) return 0;
+    if (load<i32>(at, CMSG_LEVEL) == level && load<i32>(at, CMSG_TYPE) == type)
+      return at + CMSG_DATA;
+    at += (length + CMSG_ALIGN - 1) & ~(CMSG_ALIGN - 1);
+  }
+  return 0;
+}

@@ -1,0 +1,42 @@
+// The whole interface of the core. Every function takes and returns plain 32-bit numbers; addresses
+// are octets from the start of the arena (`layout/arena.ts`).
+import {
+  ARENA_BASE,
+  ARENA_CONFIG,
+  ARENA_SEED,
+  CONFIG_SEGMENTS,
+  CONFIG_TUNNEL_MTU,
+} from "./layout/arena";
+import { crcInit } from "./crc32c";
+import { heapInit } from "./heap";
+import { routesInit } from "./routes";
+
+export { encapsulate, decapsulate } from "./amt";
+export { rxArm, rxPrepare } from "./batch";
+export { checksum, updateChecksum } from "./checksum";
+export { applyCommands } from "./commands";
+export { deviceControl, relayControl } from "./control";
+export { crc32c } from "./crc32c";
+export { sent, unsent } from "./egress";
+export { gatewayFill, gatewayReceive } from "./gateway";
+export { ingest } from "./ingest";
+export { decapsulateBatch, encapsulateBatch } from "./packets";
+export { relayFill } from "./relay";
+export { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "./ring";
+export { routeAdd, routeFor, routeHash, routeRemove } from "./routes";
+
+/**
+ * Prepares a fresh arena: its absolute address and the tables' seed as two 32-bit halves each, and
+ * where its heap starts. Returns 0 when there is no memory.
+ */
+export function init(baseLow: u32, baseHigh: u32, seedLow: u32, seedHigh: u32, heap: usize): i32 {
+  store<u32>(ARENA_BASE, baseLow);
+  store<u32>(ARENA_BASE, baseHigh, 4);
+  store<u32>(ARENA_SEED, seedLow);
+  store<u32>(ARENA_SEED, seedHigh, 4);
+  store<u32>(ARENA_CONFIG, 65535, CONFIG_TUNNEL_MTU);
+  store<u32>(ARENA_CONFIG, 1, CONFIG_SEGMENTS);
+  crcInit();
+  heapInit(heap);
+  return routesInit() ? 1 : 0;
+}

@@ -1,0 +1,222 @@
+// First half of a relay's packet path: what came from a port becomes items, linked to their routes.
+//
+//   ingest -> [locate -> examine] for each message -> [resolve] for each item -> relay.ts
+//
+// Items of one batch are first all examined, then all looked up, so that the table's memory is on
+// its way by the time it is needed.
+import {
+  ARENA_CONFIG,
+  ARENA_CURSOR,
+  CONFIG_TUNNEL_MTU,
+  CURSOR_ITEM,
+  CURSOR_MEMBER,
+  CURSOR_PIECE,
+  CURSOR_REGION,
+  CURSOR_ROUTE,
+  CURSOR_STAGED,
+  CURSOR_TRAIN,
+  FRAME_TAP,
+  FRAME_UDP,
+  FRAME_VNET,
+  ITEM_FRAGMENTS,
+  ITEM_HASH,
+  ITEM_KEY,
+  ITEM_KIND,
+  ITEM_LENGTH,
+  ITEM_NEXT,
+  ITEM_PACKET,
+  ITEM_PARTIAL,
+  ITEM_PIECE,
+  ITEM_PIECES,
+  ITEM_SEGMENTS,
+  ITEM_SHIFT,
+  ITEM_WHOLE,
+  ARENA_ROUTES,
+  RX_ITEMS,
+  STAGE_INGEST,
+  STAGE_RECEIVED,
+  TALLY_COMPLETED,
+  TALLY_FRAGMENTED,
+  TALLY_SEGMENTED,
+} from "./layout/arena";
+import {
+  IPV4_DF,
+  IPV4_FRAGMENT,
+  IPV4_MF,
+  IPV4_OFFSET_MASK,
+  IPV4_PROTOCOL,
+  IPV6_HEADER,
+  IPV6_NEXT_HEADER,
+  PROTOCOL_UDP,
+  UDP_CHECKSUM,
+  UDP_HEADER,
+} from "./layout/ip";
+import {
+  VNET_CHECKSUM_OFFSET,
+  VNET_CHECKSUM_START,
+  VNET_FLAGS,
+  VNET_GSO_NONE,
+  VNET_GSO_SIZE,
+  VNET_GSO_TYPE,
+  VNET_GSO_UDP_L4,
+  VNET_NEEDS_CHECKSUM,
+} from "./layout/system";
+import {
+  VERDICT_FORWARDED,
+  VERDICT_NO_MEMBER,
+  VERDICT_NO_ROUTE,
+  VERDICT_SEGMENT_KIND,
+  VERDICT_TOO_BIG,
+  VERDICT_TRUNCATED,
+} from "./layout/verdict";
+import { checkRelayed } from "./amt";
+import { frameHeader, rxLength, rxPacket } from "./batch";
+import { checksum } from "./checksum";
+import { count, tally } from "./counters";
+import { be16, ipv4HeaderLength, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { rebuild } from "./rebuild";
+import { routeCount, routeEnqueue, routeFor, routeHash, routeSetNext } from "./routes";
+import { tableTouch } from "./table";
+
+/** Turns `messages` received messages into items linked to their routes; `relayFill` goes on. */
+export function ingest(region: usize, messages: u32, frame: u32): void {
+  const items = region + RX_ITEMS;
+  let end = items;
+  let touched: u32 = 0;
+  for (let i: u32 = 0; i < messages; i++) {
+    const verdict = examine(region, i, frame, end);
+    if (verdict != VERDICT_FORWARDED) {
+      count(STAGE_INGEST, STAGE_RECEIVED, 1);
+      count(STAGE_INGEST, verdict, 1);
+      continue;
+    }
+    const hash = routeHash(end + ITEM_KEY);
+    store<u32>(end, hash, ITEM_HASH);
+    touched += tableTouch(ARENA_ROUTES, hash);
+    end += 1 << ITEM_SHIFT;
+  }
+  store<u32>(end, touched); // keeps the touching loads; the next batch overwrites it
+  resolve(items, end);
+}
+
+/** Fills in the item for message `i`. Returns its verdict so far. */
+function examine(region: usize, i: u32, frame: u32, item: usize): i32 {
+  let packet = rxPacket(region, i);
+  let room = rxLength(region, i) - frameHeader(frame);
+  if (frame == FRAME_UDP) {
+    const length = rebuild(region, i, packet, room);
+    if (length < 0) return -length;
+    packet -= length - room;
+    room = length;
+  }
+  const length = checkRelayed(packet, room);
+  if (length < 0) return -length;
+  store<u32>(item, 0, ITEM_NEXT);
+  store<u32>(item, <u32>packet, ITEM_PACKET);
+  store<u32>(item, length, ITEM_LENGTH);
+  store<u32>(item, ITEM_WHOLE, ITEM_KIND);
+  store<u32>(item, 1, ITEM_PIECES);
+  store<u32>(item, 0, ITEM_PARTIAL);
+  keyOf(packet, item + ITEM_KEY);
+  if (frame == FRAME_VNET || frame == FRAME_TAP) {
+    const verdict = readVnetHeader(packet - frameHeader(frame), item, packet, length);
+    if (verdict) return verdict;
+  }
+  return fit(item, packet, length);
+}
+
+/** Takes in what the virtio_net_hdr says: a partial checksum, a super-packet. */
+function readVnetHeader(vnet: usize, item: usize, packet: usize, length: i32): i32 {
+  const type = load<u8>(vnet, VNET_GSO_TYPE);
+  if (type == VNET_GSO_UDP_L4) {
+    const header = udpHeaders(packet, length);
+    const size = <i32>load<u16>(vnet, VNET_GSO_SIZE);
+    if (header == 0 || size == 0 || length <= header) return VERDICT_SEGMENT_KIND;
+    store<u32>(item, ITEM_SEGMENTS, ITEM_KIND);
+    store<u32>(item, (length - header + size - 1) / size, ITEM_PIECES);
+    store<u32>(item, size, ITEM_PIECE);
+    return VERDICT_FORWARDED;
+  }
+  if (type != VNET_GSO_NONE) return VERDICT_SEGMENT_KIND;
+  if (!(load<u8>(vnet, VNET_FLAGS) & VNET_NEEDS_CHECKSUM)) return VERDICT_FORWARDED;
+  const start = <i32>load<u16>(vnet, VNET_CHECKSUM_START);
+  const offset = <i32>load<u16>(vnet, VNET_CHECKSUM_OFFSET);
+  if (start == 0 || start + offset + 2 > length) return VERDICT_TRUNCATED;
+  store<u32>(item, ((<u32>start) << 16) | offset, ITEM_PARTIAL);
+  return VERDICT_FORWARDED;
+}
+
+/** Octets of IP and UDP header of an unfragmented UDP datagram, or 0. */
+export function udpHeaders(packet: usize, length: i32): i32 {
+  let header = IPV6_HEADER;
+  if (isIpv4(packet)) {
+    header = <i32>ipv4HeaderLength(packet);
+    if (load<u8>(packet, IPV4_PROTOCOL) != PROTOCOL_UDP) return 0;
+    if (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) return 0;
+  } else if (load<u8>(packet, IPV6_NEXT_HEADER) != PROTOCOL_UDP) {
+    return 0;
+  }
+  header += UDP_HEADER;
+  return header <= length ? header : 0;
+}
+
+/** Sees to it that every piece fits the tunnel (RFC 7450 §5.3.3.6.2). */
+function fit(item: usize, packet: usize, length: i32): i32 {
+  const mtu = load<i32>(ARENA_CONFIG, CONFIG_TUNNEL_MTU);
+  if (load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS) {
+    const piece = udpHeaders(packet, length) + load<i32>(item, ITEM_PIECE);
+    return min(piece, length) > mtu ? VERDICT_TOO_BIG : VERDICT_FORWARDED;
+  }
+  if (length <= mtu) return VERDICT_FORWARDED;
+  if (!isIpv4(packet) || be16(packet + IPV4_FRAGMENT) & IPV4_DF) return VERDICT_TOO_BIG;
+  const header = <i32>ipv4HeaderLength(packet);
+  const piece = (mtu - header) & ~7;
+  if (piece <= 0) return VERDICT_TOO_BIG;
+  store<u32>(item, ITEM_FRAGMENTS, ITEM_KIND);
+  store<u32>(item, (length - header + piece - 1) / piece, ITEM_PIECES);
+  store<u32>(item, piece, ITEM_PIECE);
+  return VERDICT_FORWARDED;
+}
+
+/** Looks the items up and links each to its route; sets the cursor on the first route. */
+function resolve(items: usize, end: usize): void {
+  let first: u32 = 0;
+  let last: usize = 0;
+  for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
+    const pieces = load<u32>(item, ITEM_PIECES);
+    const route = routeFor(item + ITEM_KEY, load<u32>(item, ITEM_HASH));
+    let verdict = VERDICT_FORWARDED;
+    if (!route) verdict = VERDICT_NO_ROUTE;
+    else if (!routeCount(route)) verdict = VERDICT_NO_MEMBER;
+    count(STAGE_INGEST, STAGE_RECEIVED, pieces);
+    count(STAGE_INGEST, verdict, pieces);
+    if (verdict != VERDICT_FORWARDED) continue;
+    const kind = load<u32>(item, ITEM_KIND);
+    if (kind == ITEM_SEGMENTS) tally(TALLY_SEGMENTED, 1);
+    if (kind == ITEM_FRAGMENTS) tally(TALLY_FRAGMENTED, 1);
+    if (load<u32>(item, ITEM_PARTIAL)) complete(item);
+    if (!routeEnqueue(route, <u32>item, ITEM_NEXT)) continue;
+    routeSetNext(route, 0);
+    if (last) routeSetNext(last, <u32>route);
+    else first = <u32>route;
+    last = route;
+  }
+  store<u32>(ARENA_CURSOR, first, CURSOR_ROUTE);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_ITEM);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_PIECE);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_TRAIN);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_MEMBER);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_STAGED);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_REGION);
+}
+
+/** Completes a checksum of which only the pseudo-header's part is there. */
+function complete(item: usize): void {
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const partial = load<u32>(item, ITEM_PARTIAL);
+  const start = <usize>(partial >> 16);
+  const offset = <usize>(partial & 0xffff);
+  const sum = checksum(packet + start, <usize>load<u32>(item, ITEM_LENGTH) - start, 0);
+  storeBe16(packet + start + offset, sum == 0 && offset == UDP_CHECKSUM ? 0xffff : sum);
+  tally(TALLY_COMPLETED, 1);
+}

@@ -1,0 +1,88 @@
+// Datagrams that leave in several pieces: super-packets as the UDP datagrams they stand for, large
+// ones as IPv4 fragments (RFC 791 §3.2).
+import { ITEM_LENGTH, ITEM_PACKET, ITEM_PIECE, ITEM_PIECES } from "./layout/arena";
+import {
+  IPV4_CHECKSUM,
+  IPV4_FRAGMENT,
+  IPV4_HEADER,
+  IPV4_ID,
+  IPV4_MF,
+  IPV4_TOTAL_LENGTH,
+  IPV4_TTL,
+  IPV6_HEADER,
+  IPV6_HOP_LIMIT,
+  IPV6_PAYLOAD_LENGTH,
+  UDP_HEADER,
+  UDP_LENGTH,
+} from "./layout/ip";
+import { checksum } from "./checksum";
+import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "./datagram";
+import { putUdpChecksum } from "./rebuild";
+
+const OPTION_END = 0;
+const OPTION_NOP: u8 = 1;
+const OPTION_COPIED = 0x80; // the option stands in every fragment
+
+/** Writes segment `piece` of a super-packet: a UDP datagram of `length` octets, one hop on. */
+export function putSegment(item: usize, piece: u32, to: usize, length: u32): void {
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const isV4 = isIpv4(packet);
+  const ip = isV4 ? ipv4HeaderLength(packet) : IPV6_HEADER;
+  const headers = ip + UDP_HEADER;
+  memory.copy(to, packet, headers);
+  const from = packet + headers + piece * load<u32>(item, ITEM_PIECE);
+  memory.copy(to + headers, from, length - headers);
+  storeBe16(to + ip + UDP_LENGTH, length - ip);
+  putUdpChecksum(to, to + ip, length - ip);
+  if (isV4) {
+    storeBe16(to + IPV4_ID, be16(to + IPV4_ID) + piece);
+    finishIpv4(to, length);
+  } else {
+    storeBe16(to + IPV6_PAYLOAD_LENGTH, length - IPV6_HEADER);
+    store<u8>(to, load<u8>(to, IPV6_HOP_LIMIT) - 1, IPV6_HOP_LIMIT);
+  }
+}
+
+/** Writes fragment `piece` of an IPv4 datagram: `length` octets with header, one hop on. */
+export function putFragment(item: usize, piece: u32, to: usize, length: u32): void {
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const header = ipv4HeaderLength(packet);
+  const size = load<u32>(item, ITEM_PIECE);
+  memory.copy(to, packet, header);
+  memory.copy(to + header, packet + header + piece * size, length - header);
+  if (piece > 0) dropOptions(to, header);
+  // What is itself a fragment keeps its place, and its own "more" in the last piece.
+  const last = piece + 1 == load<u32>(item, ITEM_PIECES);
+  const field = be16(packet + IPV4_FRAGMENT) + ((piece * size) >> 3);
+  storeBe16(to + IPV4_FRAGMENT, last ? field : field | IPV4_MF);
+  finishIpv4(to, length);
+}
+
+/** Sets length, TTL and checksum of an IPv4 header whose other fields are right. */
+function finishIpv4(packet: usize, length: u32): void {
+  storeBe16(packet + IPV4_TOTAL_LENGTH, length);
+  store<u8>(packet, load<u8>(packet, IPV4_TTL) - 1, IPV4_TTL);
+  store<u16>(packet, 0, IPV4_CHECKSUM);
+  storeBe16(packet + IPV4_CHECKSUM, checksum(packet, ipv4HeaderLength(packet), 0));
+}
+
+/** Blanks the options that only the first fragment carries. */
+function dropOptions(packet: usize, header: u32): void {
+  const end = packet + header;
+  for (let at = packet + IPV4_HEADER; at < end;) {
+    const type = load<u8>(at);
+    if (type == OPTION_END) return;
+    if (type == OPTION_NOP) {
+      at++;
+      continue;
+    }
+    // An option too short or too long ends the walk: the rest is blanked, whatever it was.
+    let length: usize = at + 1 < end ? load<u8>(at, 1) : 0;
+    if (length < 2 || at + length > end) {
+      memory.fill(at, OPTION_NOP, end - at);
+      return;
+    }
+    if (!(type & OPTION_COPIED)) memory.fill(at, OPTION_NOP, length);
+    at += length;
+  }
+}

@@ -1,0 +1,257 @@
+// Second half of a relay's packet path: items become trains, trains become one message for each
+// member of their route.
+//
+//   ingest.ts -> relayFill -> [nextTrain -> putPiece] -> [putMessage] -> the host sends -> settle
+//
+// A train holds datagrams of one route in AMT headers, all of one length but perhaps the last: what
+// UDP_SEGMENT cuts apart again. Its octets are written once; the messages to all the members share
+// its iovec.
+import { AMT_DATA_DATAGRAM } from "./layout/amt";
+import {
+  ARENA_CONFIG,
+  ARENA_CURSOR,
+  ARENA_TX,
+  CONFIG_SEGMENTS,
+  CURSOR_ITEM,
+  CURSOR_MEMBER,
+  CURSOR_PIECE,
+  CURSOR_ROUTE,
+  CURSOR_TRAIN,
+  CURSOR_TRAINS,
+  ITEM_FRAGMENTS,
+  ITEM_KIND,
+  ITEM_LENGTH,
+  ITEM_NEXT,
+  ITEM_PACKET,
+  ITEM_PIECE,
+  ITEM_PIECES,
+  ITEM_WHOLE,
+  STAGE_EGRESS,
+  STAGE_RECEIVED,
+  TRAIN_CAPACITY,
+  TRAIN_CMSG,
+  TRAIN_IOVEC,
+  TRAIN_LENGTH,
+  TRAIN_LENGTH_MAX,
+  TRAIN_OFFSET,
+  TRAIN_SEGMENTS,
+  TRAIN_SHIFT,
+  TX_CAPACITY,
+  TX_HEADERS,
+  TX_LENGTHS,
+  TX_SEGMENTS,
+  TX_STAGING,
+  TX_STAGING_SIZE,
+  TX_TRAINS,
+} from "./layout/arena";
+import {
+  CMSG_DATA,
+  CMSG_LENGTH,
+  CMSG_LEVEL,
+  CMSG_TYPE,
+  IOVEC_BASE,
+  IOVEC_LENGTH,
+  IPPROTO_UDP,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SHIFT,
+  UDP_SEGMENT,
+} from "./layout/system";
+import { putDataHeader } from "./amt";
+import { absolute } from "./batch";
+import { count } from "./counters";
+import { ipv4HeaderLength, takeHop } from "./datagram";
+import { putFragment, putSegment } from "./pieces";
+import {
+  routeCount,
+  routeDequeueAll,
+  routeList,
+  routeNext,
+  TUNNEL_LENGTH,
+  TUNNEL_SHIFT,
+  tunnelAt,
+} from "./routes";
+import { udpHeaders } from "./ingest";
+
+const CMSG_SEGMENT_LENGTH: u64 = CMSG_DATA + 2;
+const CMSG_SEGMENT_ROOM: u64 = CMSG_DATA + 8;
+
+/** Octets that the largest train may take. */
+const TRAIN_ROOM: u32 = 65536;
+
+/**
+ * Writes the next messages to the transmit region, at most TX_CAPACITY, and returns how many; 0
+ * once everything that `ingest` linked has been written. The messages must have left before the
+ * next call.
+ */
+export function relayFill(): u32 {
+  let train = <usize>load<u32>(ARENA_CURSOR, CURSOR_TRAIN);
+  let room = TX_STAGING_SIZE;
+  let staged: u32 = 0;
+  if (train) {
+    // The train that is being sent stays where it is; new ones go behind it, or before it.
+    const offset = load<u32>(train, TRAIN_OFFSET);
+    staged = offset + load<u32>(train, TRAIN_LENGTH);
+    if (staged + TRAIN_ROOM > <u32>TX_STAGING_SIZE) {
+      staged = 0;
+      room = offset;
+    }
+  }
+  let messages: u32 = 0;
+  for (let trains = 1; messages < <u32>TX_CAPACITY;) {
+    if (!train) {
+      if (trains == TRAIN_CAPACITY || staged + TRAIN_ROOM > <u32>room) break;
+      train = nextTrain(staged);
+      if (!train) break;
+      staged += load<u32>(train, TRAIN_LENGTH);
+      trains++;
+    }
+    const route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
+    const first = load<u32>(ARENA_CURSOR, CURSOR_MEMBER);
+    const members = min<u32>(routeCount(route) - first, TX_CAPACITY - messages);
+    putMessages(train, routeList(route) + ((<usize>first) << 2), members, messages);
+    messages += members;
+    if (first + members == routeCount(route)) {
+      train = 0;
+      store<u32>(ARENA_CURSOR, 0, CURSOR_MEMBER);
+    } else {
+      store<u32>(ARENA_CURSOR, first + members, CURSOR_MEMBER);
+    }
+  }
+  store<u32>(ARENA_CURSOR, <u32>train, CURSOR_TRAIN);
+  return messages;
+}
+
+/** Writes the train's message for each of `members` tunnels of `list`, from message `at` on. */
+function putMessages(train: usize, list: usize, members: u32, at: u32): void {
+  const segments = load<u32>(train, TRAIN_SEGMENTS);
+  const length = load<u32>(train, TRAIN_LENGTH);
+  const iovec = absolute(train + TRAIN_IOVEC);
+  const control = segments > 1 ? absolute(train + TRAIN_CMSG) : 0;
+  const controlLength = segments > 1 ? CMSG_SEGMENT_ROOM : 0;
+  const tunnels = tunnelAt(0);
+  const base = absolute(0);
+  let message = ARENA_TX + TX_HEADERS + ((<usize>at) << MMSGHDR_SHIFT);
+  let note = ARENA_TX + ((<usize>at) << 2);
+  const end = list + ((<usize>members) << 2);
+  for (; list < end; list += 4, note += 4, message += 1 << MMSGHDR_SHIFT) {
+    const tunnel = tunnels + ((<usize>load<u32>(list)) << TUNNEL_SHIFT);
+    store<u64>(message, base + tunnel, MMSGHDR_NAME);
+    store<u32>(message, load<u32>(tunnel, TUNNEL_LENGTH), MMSGHDR_NAME_LENGTH);
+    store<u64>(message, iovec, MMSGHDR_IOV);
+    store<u64>(message, 1, MMSGHDR_IOV_COUNT);
+    store<u64>(message, control, MMSGHDR_CONTROL);
+    store<u64>(message, controlLength, MMSGHDR_CONTROL_LENGTH);
+    store<u32>(message, 0, MMSGHDR_FLAGS);
+    store<u32>(note, segments, TX_SEGMENTS);
+    store<u32>(note, length, TX_LENGTHS);
+  }
+  count(STAGE_EGRESS, STAGE_RECEIVED, segments * members);
+}
+
+/**
+ * Makes the next train at octet `staged` of the staging area and moves the cursor past what it
+ * took; 0 when no route has items left.
+ */
+function nextTrain(staged: u32): usize {
+  let item = <usize>load<u32>(ARENA_CURSOR, CURSOR_ITEM);
+  let piece = load<u32>(ARENA_CURSOR, CURSOR_PIECE);
+  if (!item) {
+    item = nextRoute();
+    if (!item) return 0;
+    piece = 0;
+  }
+  const made = load<u32>(ARENA_CURSOR, CURSOR_TRAINS);
+  store<u32>(ARENA_CURSOR, made + 1, CURSOR_TRAINS);
+  const train = ARENA_TX + TX_TRAINS + ((<usize>(made & (TRAIN_CAPACITY - 1))) << TRAIN_SHIFT);
+  const start = ARENA_TX + TX_STAGING + <usize>staged;
+  const segmentsMax = load<u32>(ARENA_CONFIG, CONFIG_SEGMENTS);
+  const size = messageLength(item, piece);
+  let length: u32 = 0;
+  let segments: u32 = 0;
+  while (item && segments < segmentsMax) {
+    const next = messageLength(item, piece);
+    if (next > size || length + next > <u32>TRAIN_LENGTH_MAX) break;
+    putPiece(item, piece, start + length, next - AMT_DATA_DATAGRAM);
+    length += next;
+    segments++;
+    piece++;
+    if (piece == load<u32>(item, ITEM_PIECES)) {
+      item = load<u32>(item, ITEM_NEXT);
+      piece = 0;
+    }
+    if (next < size) break;
+  }
+  store<u32>(ARENA_CURSOR, <u32>item, CURSOR_ITEM);
+  store<u32>(ARENA_CURSOR, piece, CURSOR_PIECE);
+  finishTrain(train, staged, start, length, size, segments);
+  return train;
+}
+
+/** Goes on to the next route with waiting items. Returns the first of them, or 0. */
+function nextRoute(): usize {
+  let route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
+  if (!route) return 0;
+  let item = <usize>routeDequeueAll(route);
+  if (!item) {
+    // This route's items are all sent.
+    route = routeNext(route);
+    store<u32>(ARENA_CURSOR, <u32>route, CURSOR_ROUTE);
+    if (!route) return 0;
+    item = routeDequeueAll(route);
+  }
+  return item;
+}
+
+/** Octets of the message that a piece of an item becomes. */
+function messageLength(item: usize, piece: u32): u32 {
+  const length = load<u32>(item, ITEM_LENGTH);
+  const kind = load<u32>(item, ITEM_KIND);
+  if (kind == ITEM_WHOLE) return length + AMT_DATA_DATAGRAM;
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const header =
+    kind == ITEM_FRAGMENTS ? ipv4HeaderLength(packet) : <u32>udpHeaders(packet, length);
+  const size = load<u32>(item, ITEM_PIECE);
+  return header + min(size, length - header - piece * size) + AMT_DATA_DATAGRAM;
+}
+
+/** Writes the message of a piece, whose datagram has `length` octets, to `to`. */
+function putPiece(item: usize, piece: u32, to: usize, length: u32): void {
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const datagram = to + AMT_DATA_DATAGRAM;
+  putDataHeader(to);
+  const kind = load<u32>(item, ITEM_KIND);
+  if (kind == ITEM_WHOLE) {
+    memory.copy(datagram, packet, length);
+    takeHop(datagram);
+  } else if (kind == ITEM_FRAGMENTS) {
+    putFragment(item, piece, datagram, length);
+  } else {
+    putSegment(item, piece, datagram, length);
+  }
+}
+
+/** Writes what the messages of a train share: its iovec, and its segment size for the kernel. */
+function finishTrain(
+  train: usize,
+  staged: u32,
+  start: usize,
+  length: u32,
+  size: u32,
+  segments: u32,
+): void {
+  store<u32>(train, segments, TRAIN_SEGMENTS);
+  store<u32>(train, length, TRAIN_LENGTH);
+  store<u32>(train, staged, TRAIN_OFFSET);
+  store<u64>(train, absolute(start), TRAIN_IOVEC + IOVEC_BASE);
+  store<u64>(train, length, TRAIN_IOVEC + IOVEC_LENGTH);
+  store<u64>(train, CMSG_SEGMENT_LENGTH, TRAIN_CMSG + CMSG_LENGTH);
+  store<i32>(train, IPPROTO_UDP, TRAIN_CMSG + CMSG_LEVEL);
+  store<i32>(train, UDP_SEGMENT, TRAIN_CMSG + CMSG_TYPE);
+  store<u16>(train, <u16>size, TRAIN_CMSG + CMSG_DATA);
+}
