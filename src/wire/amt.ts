@@ -73,7 +73,7 @@ export class RequestView {
   get flags(): number {
     return this.octets[AMT_REQUEST_FLAGS]!;
   }
-  /** P: 6 asks for an MLDv2 query, 4 for an IGMPv3 one (§5.1.3.3). */
+  /** P: 6 asks for an MLDv2 query, 4 for an IGMPv3 one (§5.1.3). */
   get family(): Family {
     return (this.flags & AMT_REQUEST_P) === 0 ? 4 : 6;
   }
@@ -148,7 +148,7 @@ export class MulticastDataView {
   }
 }
 
-/** The 18 octets of gateway port and address in Query and Teardown (§5.1.4.5, §5.1.7.4). */
+/** The 18 octets of gateway port and address in Query and Teardown (§5.1.4, §5.1.7). */
 export class GatewayFieldsView {
   constructor(readonly octets: Uint8Array) {}
   get port(): number {
@@ -204,7 +204,7 @@ export function parseTeardown(octets: Uint8Array): TeardownView | Drop {
   return octets.length < AMT_TEARDOWN_LENGTH ? VERDICT_AMT_LENGTH : new TeardownView(octets);
 }
 
-/** A Relay Discovery of 8 octets. `nonce` is a u32 other than 0 (§5.1.1.4). */
+/** A Relay Discovery of 8 octets. `nonce` is a u32 other than 0 (§5.1.1). */
 export function emitDiscovery(nonce: number): Uint8Array {
   const octets = message(AMT_DISCOVERY, AMT_DISCOVERY_LENGTH);
   writeU32(octets, AMT_DISCOVERY_NONCE, nonce);
@@ -295,7 +295,7 @@ function message(type: number, length: number): Uint8Array {
   return octets;
 }
 
-/** Port and address into 18 zero octets: a shorter address stands at the end (§5.1.4.5). */
+/** Port and address into 18 zero octets: a shorter address stands at the end (§5.1.4). */
 function writeGateway(octets: Uint8Array, at: number, gateway: TeardownFields["gateway"]): void {
   const address = "address" in gateway ? addressOctets(gateway.address) : gateway.address16;
   writeU16(octets, at, gateway.port);

@@ -1,5 +1,5 @@
 /** Big-endian numbers in octets. The caller has checked that they lie inside. */
-import { type Address, parseAddress } from "../core/address.ts";
+import { type Address, type Family, parseAddress } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 
 /** The u16 at `offset`. */
@@ -29,4 +29,24 @@ export function addressOctets(address: Address): Uint8Array {
   const octets = parseAddress(address);
   if (!octets) throw new BugError(`not an address: ${address}`);
   return octets;
+}
+
+/** Writes an address of `family` and returns where it ends. Throws BugError for any other text. */
+export function writeAddress(
+  octets: Uint8Array,
+  offset: number,
+  address: Address,
+  family: Family,
+): number {
+  const text = addressOctets(address);
+  if (text.length !== addressLength(family)) {
+    throw new BugError(`not an IPv${family} address: ${address}`);
+  }
+  octets.set(text, offset);
+  return offset + text.length;
+}
+
+/** Octets of an address: 4 or 16. */
+export function addressLength(family: Family): number {
+  return family === 4 ? 4 : 16;
 }
