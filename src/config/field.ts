@@ -1,0 +1,245 @@
+/**
+ * The builders of configuration fields. A field is a zod schema that reads what a file or a flag
+ * holds, plus a row of documentation; the flags, the validation and the reference page come from
+ * both. Read `relay.ts` for how they are used.
+ */
+import { z } from "zod";
+import type { Endpoint } from "../core/address.ts";
+import { familyOf, parseAddress } from "../core/address.ts";
+import type { Millis } from "../core/machine.ts";
+import {
+  isUnicast,
+  parseAmtUrl,
+  parseEndpoint,
+  parseOutput,
+  parsePrefix,
+  type AmtUrl,
+  type Output,
+} from "./endpoint.ts";
+
+/** What the writer of a system says about a field. */
+export interface FieldOptions {
+  /** One sentence for the flag list and the reference page. */
+  readonly help: string;
+  /** What an absent key means, as an operator would write it. */
+  readonly fallback?: string | number;
+  /** True if the key may be absent and then means nothing. */
+  readonly optional?: true;
+  /** The Linux driver's names for the same thing. */
+  readonly driver?: string;
+  /** A one-letter flag beside the long one. */
+  readonly short?: string;
+  /** True if the command takes it as an argument, without a flag. */
+  readonly positional?: true;
+}
+
+/** Everything about a field that is not its value. */
+export interface FieldDoc extends FieldOptions {
+  /** What stands for the value in usage: "ADDR[:PORT]". */
+  readonly takes: string;
+  /** What a good value is, as in "expected ..., got ...". */
+  readonly expected: string;
+  /** True for a list; its flag may be repeated. */
+  readonly list: boolean;
+}
+
+/** The documentation of every field, by its schema. */
+export const fieldDocs = z.registry<FieldDoc>();
+
+/** A field of outer type `T`: absent means undefined only if the options say so. */
+type FieldOf<O extends FieldOptions, T> = O extends { optional: true }
+  ? z.ZodOptional<z.ZodType<T>>
+  : z.ZodType<T>;
+
+/** How one value is read: undefined refuses it. */
+interface Reading<T> {
+  readonly takes: string;
+  readonly expected: string;
+  read(input: string | number): T | undefined;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** A whole number within a range. */
+export function count<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
+  return field(options, wholeNumber("N", "a whole number", options));
+}
+
+/** A length in octets. */
+export function octets<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
+  return field(options, wholeNumber("OCTETS", "a whole number of octets", options));
+}
+
+/** A duration: seconds outside, to the millisecond; milliseconds inside. */
+export function seconds<const O extends FieldOptions & Range>(options: O): FieldOf<O, Millis> {
+  return field(options, {
+    takes: "SECONDS",
+    expected: `a number of seconds from ${options.min} to ${options.max}`,
+    read: (input) => {
+      const value = toNumber(input);
+      if (value === undefined || value < options.min || value > options.max) return undefined;
+      return Math.round(value * 1000);
+    },
+  });
+}
+
+/** The name of a network interface. */
+export function interfaceName<const O extends FieldOptions>(options: O): FieldOf<O, string> {
+  return field(options, {
+    takes: "NAME",
+    expected: "an interface name of 1 to 15 characters",
+    read: (input) =>
+      typeof input === "string" && /^[^\s/:]{1,15}$/.test(input) && !/^\.\.?$/.test(input)
+        ? input
+        : undefined,
+  });
+}
+
+/** A path of the file system that a Unix socket can be bound to. */
+export function socketPath<const O extends FieldOptions>(options: O): FieldOf<O, string> {
+  return field(options, {
+    takes: "PATH",
+    expected: "a path of 1 to 107 octets",
+    read: (input) =>
+      typeof input === "string" &&
+      input !== "" &&
+      !input.includes("\0") &&
+      new TextEncoder().encode(input).length <= 107
+        ? input
+        : undefined,
+  });
+}
+
+/** An endpoint of this host; port 0 lets the system choose. IPv4 only: the outer family of AMT. */
+export function localEndpoint<
+  const O extends FieldOptions & { readonly port: number; readonly wildcard: boolean },
+>(options: O): FieldOf<O, Endpoint> {
+  return endpoint(options, "an IPv4 address of this host", (at, octets) =>
+    isUnicast(octets) ? true : options.wildcard && at.address === "0.0.0.0",
+  );
+}
+
+/** An endpoint of another host. IPv4 only: the outer family of AMT. */
+export function remoteEndpoint<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+): FieldOf<O, Endpoint> {
+  return endpoint(
+    options,
+    "a unicast IPv4 address",
+    (at, octets) => at.port !== 0 && isUnicast(octets),
+  );
+}
+
+/** A list of UDP ports. */
+export function ports<const O extends FieldOptions>(options: O): FieldOf<O, number[]> {
+  return listField(options, wholeNumber("PORT", "a UDP port", { min: 1, max: 65_535 }));
+}
+
+/** A list of interface addresses with their prefix lengths. */
+export function prefixes<const O extends FieldOptions>(options: O): FieldOf<O, string[]> {
+  return listField(options, {
+    takes: "ADDR/LENGTH",
+    expected: "an address with its prefix length, as 192.0.2.9/24",
+    read: (input) => (typeof input === "string" ? parsePrefix(input) : undefined),
+  });
+}
+
+/** A stream: source, group and port. */
+export function amtUrl<const O extends FieldOptions>(options: O): FieldOf<O, AmtUrl> {
+  return field(options, {
+    takes: "URL",
+    expected:
+      "amt://SOURCE@GROUP:PORT or, outside the source-specific ranges, amt://GROUP:PORT," +
+      " with a group that routers forward and IPv6 addresses in brackets",
+    read: (input) => (typeof input === "string" ? parseAmtUrl(input) : undefined),
+  });
+}
+
+/** Where payloads go. */
+export function output<const O extends FieldOptions>(options: O): FieldOf<O, Output> {
+  return field(options, {
+    takes: "WHERE",
+    expected: "a file, - for standard output, or udp://ADDR:PORT",
+    read: (input) => (typeof input === "string" ? parseOutput(input) : undefined),
+  });
+}
+
+function endpoint<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+  what: string,
+  accepts: (at: Endpoint, octets: Uint8Array) => boolean,
+): FieldOf<O, Endpoint> {
+  return field(options, {
+    takes: "ADDR[:PORT]",
+    expected: `${what}, or ADDR:PORT`,
+    read: (input) => {
+      const at = typeof input === "string" ? parseEndpoint(input, options.port) : undefined;
+      if (at === undefined || familyOf(at.address) === 6) return undefined;
+      return accepts(at, parseAddress(at.address)!) ? at : undefined;
+    },
+  });
+}
+
+function wholeNumber(takes: string, what: string, { min, max }: Range): Reading<number> {
+  return {
+    takes,
+    expected: `${what} from ${min} to ${max}`,
+    read: (input) => {
+      const value = toNumber(input);
+      if (value === undefined || !Number.isInteger(value)) return undefined;
+      return value < min || value > max ? undefined : value;
+    },
+  };
+}
+
+/** The number that a file holds as one, and a flag as its digits. */
+function toNumber(input: string | number): number | undefined {
+  if (typeof input === "number") return Number.isFinite(input) ? input : undefined;
+  return /^\d{1,12}(\.\d{1,6})?$/.test(input) ? Number(input) : undefined;
+}
+
+function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>): FieldOf<O, T> {
+  return finish(options, schemaOf(reading), reading, false);
+}
+
+function listField<const O extends FieldOptions, T>(
+  options: O,
+  reading: Reading<T>,
+): FieldOf<O, T[]> {
+  const one = schemaOf(reading);
+  // One value may stand for a list of one, so that a file reads as a flag does.
+  const list = z
+    .unknown()
+    .transform((input) => (Array.isArray(input) ? input : [input]))
+    .pipe(z.array(one));
+  return finish(options, list, reading, true);
+}
+
+function schemaOf<T>(reading: Reading<T>): z.ZodType<T> {
+  return z.unknown().transform((input, context): T => {
+    const value =
+      typeof input === "string" || typeof input === "number" ? reading.read(input) : undefined;
+    if (value !== undefined) return value;
+    context.issues.push({ code: "custom", message: reading.expected, input });
+    return z.NEVER;
+  });
+}
+
+function finish<const O extends FieldOptions, T>(
+  options: O,
+  schema: z.ZodType<T>,
+  reading: Reading<unknown>,
+  list: boolean,
+): FieldOf<O, T> {
+  const { takes, expected } = reading;
+  let finished: z.ZodType = schema;
+  if (options.optional) finished = z.optional(schema);
+  else if (list) finished = z.prefault(schema, [] as never);
+  else if (options.fallback !== undefined) finished = z.prefault(schema, options.fallback as never);
+  finished.register(fieldDocs, { ...options, takes, expected, list });
+  // The branches above are FieldOf's, which the compiler cannot follow.
+  return finished as unknown as FieldOf<O, T>;
+}

@@ -1,0 +1,56 @@
+/** The configuration of an AMT gateway (RFC 7450 §5.2): fields, defaults and limits. */
+import type { z } from "zod";
+import { count, interfaceName, localEndpoint, prefixes, remoteEndpoint } from "./field.ts";
+import { AMT_PORT } from "./relay.ts";
+import type { ExactlyOne, System } from "./system.ts";
+
+const fields = {
+  local: localEndpoint({
+    port: 0,
+    wildcard: true,
+    help: "the address, and the port if one must be fixed, from which the relay is reached",
+    driver: "local, gateway_port",
+  }),
+  relay: remoteEndpoint({
+    port: AMT_PORT,
+    optional: true,
+    help: `the relay to use, without discovery; port ${AMT_PORT} if left out`,
+    driver: "relay_port",
+  }),
+  discovery: remoteEndpoint({
+    port: AMT_PORT,
+    optional: true,
+    help: "the address at which to discover a relay (RFC 7450 §5.2.3.4), often an anycast one",
+    driver: "discovery, relay_port",
+  }),
+  tun: interfaceName({
+    optional: true,
+    help: "the layer-3 device to create, on which this host's applications join",
+  }),
+  tap: interfaceName({
+    optional: true,
+    help: "the Ethernet device to create, which a bridge can take as a port",
+  }),
+  address: prefixes({ help: "addresses to give to the device" }),
+  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
+};
+
+export const gateway = {
+  role: "gateway",
+  section: "gateways",
+  summary: "join through an AMT relay on behalf of this host and its bridged hosts",
+  fields,
+  oneOf: [
+    ["relay", "discovery"],
+    ["tun", "tap"],
+  ],
+  needs: {},
+  example: "--local 192.0.2.2 --relay 192.0.2.1 --tun culvert0",
+} as const satisfies System;
+
+type Values = z.output<z.ZodObject<typeof fields>>;
+
+/** A gateway's settings: endpoints parsed. */
+export type GatewayConfig = Omit<Values, "relay" | "discovery" | "tun" | "tap"> &
+  ExactlyOne<Values, "relay" | "discovery"> &
+  ExactlyOne<Values, "tun" | "tap">;

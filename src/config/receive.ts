@@ -1,0 +1,55 @@
+/** The configuration of the receiver: one stream through AMT, without a device or privilege. */
+import type { z } from "zod";
+import { amtUrl, count, localEndpoint, output, remoteEndpoint, seconds } from "./field.ts";
+import { AMT_PORT } from "./relay.ts";
+import type { ExactlyOne, System } from "./system.ts";
+
+const fields = {
+  url: amtUrl({
+    positional: true,
+    help: "the stream: its source unless any will do, its group and its UDP port",
+  }),
+  relay: remoteEndpoint({
+    port: AMT_PORT,
+    optional: true,
+    help: `the relay to use, without discovery; port ${AMT_PORT} if left out`,
+  }),
+  discovery: remoteEndpoint({
+    port: AMT_PORT,
+    optional: true,
+    help: "the address at which to discover a relay (RFC 7450 §5.2.3.4), often an anycast one",
+  }),
+  local: localEndpoint({
+    port: 0,
+    wildcard: true,
+    fallback: "0.0.0.0:0",
+    help: "the address, and the port if one must be fixed, from which the relay is reached",
+  }),
+  output: output({
+    fallback: "-",
+    short: "o",
+    help: "where the UDP payloads go: a file, - for standard output, or udp://ADDR:PORT",
+  }),
+  count: count({
+    optional: true,
+    min: 1,
+    max: Number.MAX_SAFE_INTEGER,
+    help: "end after this many datagrams",
+  }),
+  timeout: seconds({ optional: true, min: 0.001, max: 2_000_000, help: "end after this long" }),
+};
+
+export const receive = {
+  role: "receive",
+  summary: "join one stream through AMT and write its payloads; needs no privilege",
+  fields,
+  oneOf: [["relay", "discovery"]],
+  needs: {},
+  example: "amt://198.51.100.7@232.1.1.1:5000 --relay 192.0.2.1 -o stream.ts",
+} as const satisfies System;
+
+type Values = z.output<z.ZodObject<typeof fields>>;
+
+/** A receiver's settings: endpoints parsed, durations in milliseconds. */
+export type ReceiveConfig = Omit<Values, "relay" | "discovery"> &
+  ExactlyOne<Values, "relay" | "discovery">;

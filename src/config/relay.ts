@@ -1,0 +1,104 @@
+/** The configuration of an AMT relay (RFC 7450 §5.3): fields, defaults and limits. */
+import { z } from "zod";
+import { count, interfaceName, localEndpoint, octets, ports, seconds } from "./field.ts";
+import type { ExactlyOne, System } from "./system.ts";
+
+/** The UDP port of AMT relays (RFC 7450 §7). */
+export const AMT_PORT = 2268;
+
+const fields = {
+  local: localEndpoint({
+    port: AMT_PORT,
+    wildcard: false,
+    help: `the endpoint that gateways reach, also the one advertised; port ${AMT_PORT} if left out`,
+    driver: "local, relay_port",
+  }),
+  ingress: interfaceName({
+    optional: true,
+    help: "the interface on which groups are joined and their packets taken",
+  }),
+  tun: interfaceName({
+    optional: true,
+    help: "the device to create, into which this host's multicast routing forwards",
+  }),
+  ingressPorts: ports({
+    help: "take only these UDP ports from the ingress, by ordinary sockets; needs no privilege",
+  }),
+  maxTunnels: count({
+    fallback: 4096,
+    min: 1,
+    max: 1_048_576,
+    help: "gateways served at once; the Linux driver's default is 128",
+    driver: "max_tunnels",
+  }),
+  maxTunnelsPerAddress: count({
+    fallback: 256,
+    min: 1,
+    max: 65_535,
+    help: "gateways served behind one address, as behind a NAT",
+  }),
+  maxGroups: count({
+    fallback: 128,
+    min: 1,
+    max: 65_536,
+    help: "groups that one gateway may ask for; the Linux driver's fixed limit is 32",
+  }),
+  maxSources: count({
+    fallback: 128,
+    min: 1,
+    max: 65_536,
+    help: "sources that one gateway may list for a group; fixed at 128 in the Linux driver",
+  }),
+  queryInterval: seconds({
+    fallback: 125,
+    min: 1,
+    max: 31_744,
+    help: "Query Interval (RFC 3376 §8.2): how often gateways are to renew their memberships",
+  }),
+  queryResponseInterval: seconds({
+    fallback: 10,
+    min: 0.1,
+    max: 3_174,
+    help: "Query Response Interval (RFC 3376 §8.3): the longest delay of an answer",
+  }),
+  robustness: count({
+    fallback: 2,
+    min: 1,
+    max: 7,
+    help: "Robustness Variable (RFC 3376 §8.1): how many losses in a row a membership survives",
+  }),
+  secretInterval: seconds({
+    fallback: 7_200,
+    min: 1,
+    max: 7_200,
+    help: "age at which the secret behind the Response MAC is replaced (RFC 7450 §5.3.5)",
+  }),
+  mtu: octets({
+    optional: true,
+    min: 576,
+    max: 65_535,
+    help: "MTU towards the gateways; the interface's own if left out",
+  }),
+  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
+  drain: seconds({
+    fallback: 0,
+    min: 0,
+    max: 3_600,
+    help: "on SIGTERM, go on serving the known gateways for this long, but accept no new ones",
+  }),
+};
+
+export const relay = {
+  role: "relay",
+  section: "relays",
+  summary: "serve multicast to AMT gateways",
+  fields,
+  oneOf: [["ingress", "tun"]],
+  needs: { ingressPorts: "ingress" },
+  example: "--local 192.0.2.1 --ingress eth1",
+} as const satisfies System;
+
+type Values = z.output<z.ZodObject<typeof fields>>;
+
+/** A relay's settings: endpoints parsed, durations in milliseconds. */
+export type RelayConfig = Omit<Values, "ingress" | "tun"> & ExactlyOne<Values, "ingress" | "tun">;

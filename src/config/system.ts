@@ -1,0 +1,31 @@
+/**
+ * A system is one kind of thing that can be configured: a table of fields and the rules between
+ * them. Its command, its section of the file and its part of the reference page come from here.
+ */
+import type { z } from "zod";
+
+/** The fields of a system by their key in the file; the flag is the same name with hyphens. */
+export type Fields = Readonly<Record<string, z.ZodType>>;
+
+export interface System {
+  /** The command's name, and the role in a status. */
+  readonly role: "relay" | "gateway" | "receive";
+  /** The key of the file under which named instances stand; a system without one is not in it. */
+  readonly section?: string;
+  /** One sentence: what it does. */
+  readonly summary: string;
+  readonly fields: Fields;
+  /** Groups of fields of which exactly one must be given. */
+  readonly oneOf: readonly (readonly string[])[];
+  /** Fields that mean something only beside another one: field -> the other. */
+  readonly needs: Readonly<Record<string, string>>;
+  /** The arguments of a command that works as written. */
+  readonly example: string;
+}
+
+/** Exactly one of the keys `K` of `T`, so that a test of one decides the other. */
+export type ExactlyOne<T, K extends keyof T> = {
+  [P in K]: { readonly [Q in P]-?: Exclude<T[P], undefined> } & {
+    readonly [Q in Exclude<K, P>]?: undefined;
+  };
+}[K];
