@@ -1,0 +1,278 @@
+/**
+ * The C library, through koffi. Nothing else in Culvert makes a native call.
+ *
+ * koffi takes NaN for 0, cuts fractions off, and accepts any number as a pointer, so every wrapper
+ * checks what it is given. The hot calls answer a count or a negated errno, never throw, and make
+ * no object; `address` is absolute: `baseAddress(memory)` plus an offset, added once and kept, since
+ * a sum that large is a new heap number each time. The cold calls throw `OsError`.
+ */
+import { createRequire } from "node:module";
+import { BugError } from "../core/errors.ts";
+import { EFAULT, EINVAL, osError } from "./errno.ts";
+
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+
+/** The most messages or vectors of one call that Linux takes (UIO_MAXIOV). */
+export const BATCH_MAX = 1024;
+
+const PROTOTYPES = {
+  recvmmsg: "int recvmmsg(int, uintptr_t, unsigned int, int, void *)",
+  sendmmsg: "int sendmmsg(int, uintptr_t, unsigned int, int)",
+  read: "intptr_t read(int, uintptr_t, size_t)",
+  write: "intptr_t write(int, uintptr_t, size_t)",
+  readv: "intptr_t readv(int, uintptr_t, int)",
+  writev: "intptr_t writev(int, uintptr_t, int)",
+  open: "int open(const char *, int)",
+  close: "int close(int)",
+  ioctl: "int ioctl(int, unsigned long, void *)",
+  socket: "int socket(int, int, int)",
+  bind: "int bind(int, void *, uint32_t)",
+  connect: "int connect(int, void *, uint32_t)",
+  getsockname: "int getsockname(int, void *, void *)",
+  setsockopt: "int setsockopt(int, int, int, void *, uint32_t)",
+  getsockopt: "int getsockopt(int, int, int, void *, void *)",
+  send: "intptr_t send(int, void *, size_t, int)",
+  recv: "intptr_t recv(int, void *, size_t, int)",
+} as const;
+
+type Native = (...values: unknown[]) => number;
+type Libc = Readonly<Record<keyof typeof PROTOTYPES, Native>> & {
+  readonly koffi: typeof import("koffi");
+};
+
+let libc: Libc | undefined;
+
+/** The bound functions; koffi is loaded on the first call of each thread. */
+function load(): Libc {
+  if (libc) return libc;
+  const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
+  const library = koffi.load(null);
+  const bound = Object.fromEntries(
+    Object.entries(PROTOTYPES).map(([name, prototype]) => [name, library.func(prototype)]),
+  );
+  return (libc = { ...bound, koffi } as unknown as Libc);
+}
+
+/** koffi itself, for the event-loop handle of `poll.ts`. Throws if its binary does not load. */
+export function koffiModule(): typeof import("koffi") {
+  return load().koffi;
+}
+
+/** True for what may be passed as a descriptor, a count or a length. */
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value >= 0 && value <= 0x7fffffff;
+}
+
+/** True for an absolute address that is a whole, exact number and not in the first page. */
+function isAddress(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 4096;
+}
+
+/** The answer of a native call that failed. To be called in the very next statement. */
+function negatedErrno(bound: Libc): number {
+  return -bound.koffi.errno();
+}
+
+/**
+ * Takes up to `count` datagrams into the mmsghdr array at `headers`, without waiting. Returns how
+ * many came or a negated errno; -EAGAIN when there is none.
+ */
+export function recvmmsg(fd: number, headers: number, count: number): number {
+  if (!isCount(fd) || !isCount(count)) return -EINVAL;
+  if (!isAddress(headers)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.recvmmsg(fd, headers, count, MSG_DONTWAIT, null);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/**
+ * Sends up to `count` messages (at most BATCH_MAX in one call) from the mmsghdr array at `headers`,
+ * without waiting. Returns how many went, or a negated errno that concerns the first one.
+ */
+export function sendmmsg(fd: number, headers: number, count: number): number {
+  if (!isCount(fd) || !isCount(count)) return -EINVAL;
+  if (!isAddress(headers)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.sendmmsg(fd, headers, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Reads up to `length` octets to `address`. Returns how many, or a negated errno. */
+export function read(fd: number, address: number, length: number): number {
+  if (!isCount(fd) || !isCount(length)) return -EINVAL;
+  if (!isAddress(address)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.read(fd, address, length);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Writes `length` octets from `address`. Returns how many, or a negated errno. */
+export function write(fd: number, address: number, length: number): number {
+  if (!isCount(fd) || !isCount(length)) return -EINVAL;
+  if (!isAddress(address)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.write(fd, address, length);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Reads into the `count` iovecs at `iovecs`. Returns how many octets, or a negated errno. */
+export function readv(fd: number, iovecs: number, count: number): number {
+  if (!isCount(fd) || !isCount(count)) return -EINVAL;
+  if (!isAddress(iovecs)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.readv(fd, iovecs, count);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Writes what the `count` iovecs at `iovecs` name. Returns how many octets, or a negated errno. */
+export function writev(fd: number, iovecs: number, count: number): number {
+  if (!isCount(fd) || !isCount(count)) return -EINVAL;
+  if (!isAddress(iovecs)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.writev(fd, iovecs, count);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/**
+ * The absolute address of a shared memory's first octet. A shared memory never moves: V8 reserves
+ * its maximum at once, so the address stays right after `grow`. A memory that is not shared may move
+ * and is refused.
+ */
+export function baseAddress(memory: WebAssembly.Memory): number {
+  if (!(memory.buffer instanceof SharedArrayBuffer))
+    throw new BugError("baseAddress: only a shared memory stays where it is");
+  const address = Number(load().koffi.address(new Uint8Array(memory.buffer)));
+  if (!isAddress(address)) throw new BugError(`baseAddress: ${address} is no exact address`);
+  return address;
+}
+
+/** Refuses a descriptor or number that koffi would silently bend. */
+function check(call: string, ...values: number[]): void {
+  for (const value of values)
+    if (!isCount(value)) throw new BugError(`${call}: ${value} is not a number it takes`);
+}
+
+/** Opens a path. `flags` as open(2); no file is ever created. */
+export function open(path: string, flags: number, mend?: string): number {
+  check("open", flags);
+  if (path.includes("\0")) throw osError("open", EINVAL, JSON.stringify(path));
+  const bound = load();
+  const fd = bound.open(path, flags);
+  if (fd < 0) throw osError("open", -negatedErrno(bound), path, mend);
+  return fd;
+}
+
+/** Closes a descriptor. A failure is ignored: the descriptor is gone either way (close(2)). */
+export function close(fd: number): void {
+  check("close", fd);
+  load().close(fd);
+}
+
+/** ioctl with a structure, which the kernel may fill. Returns the result or a negated errno. */
+export function ioctl(fd: number, request: number, structure: Uint8Array): number {
+  check("ioctl", fd);
+  if (!Number.isInteger(request) || request < 0 || request > 0xffffffff)
+    throw new BugError(`ioctl: ${request} is no request`);
+  const bound = load();
+  const result = bound.ioctl(fd, request, structure);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** A new socket, non-blocking and closed on exec. */
+export function socket(
+  family: number,
+  type: number,
+  protocol: number,
+  subject: string,
+  mend?: string,
+): number {
+  check("socket", family, type, protocol);
+  const bound = load();
+  const fd = bound.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  if (fd < 0) throw osError("socket", -negatedErrno(bound), subject, mend);
+  return fd;
+}
+
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+
+/** Binds to a sockaddr. */
+export function bind(fd: number, name: Uint8Array, subject: string, mend?: string): void {
+  check("bind", fd);
+  const bound = load();
+  if (bound.bind(fd, name, name.length) < 0)
+    throw osError("bind", -negatedErrno(bound), subject, mend);
+}
+
+/** The sockaddr that a socket is bound to, in `length` octets of room. */
+export function getsockname(fd: number, length: number): Uint8Array {
+  check("getsockname", fd, length);
+  const name = new Uint8Array(length);
+  const used = new Uint32Array([length]);
+  const bound = load();
+  if (bound.getsockname(fd, name, used) < 0)
+    throw osError("getsockname", -negatedErrno(bound), `descriptor ${fd}`);
+  return name.subarray(0, Math.min(length, used[0]!));
+}
+
+/** Sets a socket option: an int, or octets. Returns 0 or a negated errno. */
+export function trySetsockopt(
+  fd: number,
+  level: number,
+  name: number,
+  value: number | Uint8Array,
+): number {
+  check("setsockopt", fd, level, name);
+  if (typeof value === "number" && !Number.isInteger(value))
+    throw new BugError(`setsockopt: ${value} is no int`);
+  const octets = typeof value === "number" ? new Uint8Array(new Int32Array([value]).buffer) : value;
+  const bound = load();
+  return bound.setsockopt(fd, level, name, octets, octets.length) < 0 ? negatedErrno(bound) : 0;
+}
+
+/** Sets a socket option; `subject` names the option and what it is for. */
+export function setsockopt(
+  fd: number,
+  level: number,
+  name: number,
+  value: number | Uint8Array,
+  subject: string,
+  mend?: string,
+): void {
+  const result = trySetsockopt(fd, level, name, value);
+  if (result < 0) throw osError("setsockopt", -result, subject, mend);
+}
+
+/** Reads a socket option of `length` octets; a negated errno when it is refused. */
+export function getsockopt(
+  fd: number,
+  level: number,
+  name: number,
+  length: number,
+): Uint8Array | number {
+  check("getsockopt", fd, level, name, length);
+  const octets = new Uint8Array(length);
+  const used = new Uint32Array([length]);
+  const bound = load();
+  if (bound.getsockopt(fd, level, name, octets, used) < 0) return negatedErrno(bound);
+  return octets.subarray(0, Math.min(length, used[0]!));
+}
+
+/** Sends octets on a connected socket, without waiting. Returns how many, or a negated errno. */
+export function send(fd: number, octets: Uint8Array): number {
+  check("send", fd);
+  const bound = load();
+  const result = bound.send(fd, octets, octets.length, MSG_DONTWAIT | MSG_NOSIGNAL);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Receives octets, without waiting. Returns how many, or a negated errno. */
+export function recv(fd: number, octets: Uint8Array): number {
+  check("recv", fd);
+  const bound = load();
+  const result = bound.recv(fd, octets, octets.length, MSG_DONTWAIT);
+  return result < 0 ? negatedErrno(bound) : result;
+}

@@ -1,0 +1,50 @@
+/** Waiting for descriptors in the event loop, so that a thread can be stopped at any time. */
+import { koffiModule } from "./libc.ts";
+
+export interface Readiness {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+export interface Watch {
+  /** Changes what is waited for; nothing stops the waiting but keeps the watch. */
+  update(wanted: Partial<Readiness>): void;
+  /** Ends the watch; must come before the descriptor is closed. Safe to call twice. */
+  close(): void;
+}
+
+// koffi ends a poll handle that is collected as garbage, so open ones are held here.
+const open = new Set<object>();
+
+/**
+ * Calls back whenever `fd` is ready, again and again until it no longer is (level-triggered). One
+ * descriptor has one watch at a time in a thread. An error on the descriptor makes it readable and
+ * writable at once: the next call on it tells the errno. The watch keeps the event loop alive.
+ */
+export function watch(
+  fd: number,
+  wanted: Partial<Readiness>,
+  callback: (ready: Readiness) => void,
+): Watch {
+  if (!Number.isInteger(fd) || fd < 0) throw new RangeError(`watch: ${fd} is no descriptor`);
+  // koffi calls back with a libuv status before the events, unlike what its types say.
+  const failed: Readiness = { readable: true, writable: true };
+  const onPoll = (status: unknown, events?: Readiness): void =>
+    callback(typeof status === "number" && status < 0 ? failed : (events ?? failed));
+  const handle = koffiModule().node.poll(fd, { ...wanted }, onPoll);
+  open.add(handle);
+  let closed = false;
+  return {
+    update(next) {
+      if (closed) return;
+      if (next.readable || next.writable) handle.start({ ...next }, onPoll);
+      else handle.stop();
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      open.delete(handle);
+      handle.close();
+    },
+  };
+}
