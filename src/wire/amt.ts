@@ -1,5 +1,5 @@
 /**
- * The seven AMT messages. Read RFC 7450 §5.1 first, and RFC 9601 §4 for the E flag.
+ * The seven AMT messages. Read RFC 7450 §5.1 first, and RFC 9601 for the E flag.
  *
  * A `parse` function checks the length once and returns a view, or the number of the drop reason; a
  * view wraps the caller's octets, copies nothing, and cannot fail. An `emit` function returns fresh
@@ -77,7 +77,7 @@ export class RequestView {
   get family(): Family {
     return (this.flags & AMT_REQUEST_P) === 0 ? 4 : 6;
   }
-  /** E: the gateway decapsulates ECN as RFC 6040 says (RFC 9601 §4). */
+  /** E: the gateway decapsulates ECN as RFC 6040 says (RFC 9601). */
   get ecn(): boolean {
     return (this.flags & AMT_REQUEST_E) !== 0;
   }
