@@ -2,7 +2,7 @@
 import {
   ARENA_BASE,
   FRAME_ETHERNET,
-  FRAME_TAP,
+  FRAME_VNET_ETHERNET,
   FRAME_VNET,
   RX_CAPACITY,
   RX_CONTROL,
@@ -44,8 +44,17 @@ export function absolute(address: usize): u64 {
 
 /** Octets that a port of this frame kind puts before the IP datagram. */
 export function frameHeader(frame: u32): i32 {
-  const vnet = frame == FRAME_VNET || frame == FRAME_TAP ? VNET_LENGTH : 0;
-  return vnet + (frame == FRAME_TAP || frame == FRAME_ETHERNET ? ETHERNET_LENGTH : 0);
+  return (hasVnet(frame) ? VNET_LENGTH : 0) + linkHeader(frame);
+}
+
+/** True when a virtio_net_hdr comes first. */
+export function hasVnet(frame: u32): bool {
+  return frame == FRAME_VNET || frame == FRAME_VNET_ETHERNET;
+}
+
+/** Octets of link header before the IP datagram. */
+export function linkHeader(frame: u32): i32 {
+  return frame == FRAME_VNET_ETHERNET || frame == FRAME_ETHERNET ? ETHERNET_LENGTH : 0;
 }
 
 /** Writes the headers of a whole receive region; packets will start at the slots' headroom. */

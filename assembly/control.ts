@@ -14,8 +14,6 @@ import {
   AMT_UPDATE,
 } from "./layout/amt";
 import {
-  FRAME_ETHERNET,
-  FRAME_TAP,
   PUNT_FROM_DEVICE,
   PUNT_FROM_SOCKET,
   STAGE_CONTROL,
@@ -40,7 +38,7 @@ import {
   VERDICT_TRUNCATED,
 } from "./layout/verdict";
 import { messageType } from "./amt";
-import { frameHeader, rxLength, rxName, rxNameLength, rxPacket } from "./batch";
+import { frameHeader, linkHeader, rxLength, rxName, rxNameLength, rxPacket } from "./batch";
 import { count } from "./counters";
 import { be16 } from "./datagram";
 import { punt } from "./punt";
@@ -97,19 +95,22 @@ function devicePacket(region: usize, i: u32, frame: u32): i32 {
   const packet = rxPacket(region, i);
   const length = rxLength(region, i) - frameHeader(frame);
   if (length < IPV4_HEADER) return VERDICT_TRUNCATED;
-  if (frame == FRAME_TAP || frame == FRAME_ETHERNET) {
+  if (linkHeader(frame)) {
     const type = be16(packet - ETHERNET_LENGTH + ETHERNET_TYPE);
     if (type != ETHERTYPE_IPV4 && type != ETHERTYPE_IPV6) return VERDICT_NOT_MEMBERSHIP;
   }
   const version = load<u8>(packet) >> 4;
-  if (version == 4) {
-    if (load<u8>(packet, IPV4_PROTOCOL) != PROTOCOL_IGMP) return VERDICT_NOT_MEMBERSHIP;
-  } else if (version == 6) {
-    if (!isMld(packet, length)) return VERDICT_NOT_MEMBERSHIP;
-  } else {
-    return VERDICT_INNER_VERSION;
-  }
+  if (version != 4 && version != 6) return VERDICT_INNER_VERSION;
+  if (!isMembership(packet, length)) return VERDICT_NOT_MEMBERSHIP;
   return punt(PUNT_FROM_DEVICE, packet, length, 0, 0);
+}
+
+/** True for IGMP and MLD in a packet of `length` octets. */
+export function isMembership(packet: usize, length: i32): bool {
+  if (length < IPV4_HEADER) return false;
+  const version = load<u8>(packet) >> 4;
+  if (version == 4) return load<u8>(packet, IPV4_PROTOCOL) == PROTOCOL_IGMP;
+  return version == 6 && isMld(packet, length);
 }
 
 /** True for ICMPv6 of an MLD type behind one hop-by-hop header (RFC 3810 §5). */

@@ -12,3 +12,8 @@ export function tally(which: usize, amount: u32): void {
   const counter = ARENA_TALLIES + (which << 3);
   store<u64>(counter, load<u64>(counter) + amount);
 }
+
+/** One of the TALLY_* totals. */
+export function tallied(which: usize): u64 {
+  return load<u64>(ARENA_TALLIES + (which << 3));
+}

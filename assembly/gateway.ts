@@ -14,6 +14,7 @@ import {
   CONFIG_RELAY,
   CONFIG_RELAY_LENGTH,
   CONFIG_SINK,
+  CONFIG_SINK_LIMIT,
   CONFIG_SINK_NAME,
   CONFIG_SINK_NAME_LENGTH,
   CONFIG_SINK_PORT,
@@ -28,6 +29,7 @@ import {
   STAGE_CONTROL,
   STAGE_EGRESS,
   STAGE_RECEIVED,
+  TALLY_DELIVERED,
   TX_CAPACITY,
   TX_HEADERS,
   TX_IOVECS,
@@ -77,13 +79,14 @@ import {
   VERDICT_NOT_UDP,
   VERDICT_NO_MEMBER,
   VERDICT_NO_ROUTE,
+  VERDICT_STOPPED,
   VERDICT_UDP_CHECKSUM,
   VERDICT_UDP_PORT,
 } from "./layout/verdict";
 import { decapsulate, messageType } from "./amt";
 import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
-import { count } from "./counters";
+import { count, tallied, tally } from "./counters";
 import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
 import { udpHeaders } from "./ingest";
 import { udpSum } from "./rebuild";
@@ -225,6 +228,9 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
   if (port && be16(udp + UDP_DESTINATION_PORT) != port) return VERDICT_UDP_PORT;
   const unchecked = isIpv4(packet) && load<u16>(udp, UDP_CHECKSUM) == 0;
   if (!unchecked && udpSum(packet, udp, udpLength) != 0xffff) return VERDICT_UDP_CHECKSUM;
+  const limit = load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT);
+  if (limit && tallied(TALLY_DELIVERED) >= limit) return VERDICT_STOPPED;
+  tally(TALLY_DELIVERED, 1);
   putPacket(at, packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
   return VERDICT_FORWARDED;
 }

@@ -15,9 +15,7 @@ import {
   CURSOR_ROUTE,
   CURSOR_STAGED,
   CURSOR_TRAIN,
-  FRAME_TAP,
   FRAME_UDP,
-  FRAME_VNET,
   ITEM_FRAGMENTS,
   ITEM_HASH,
   ITEM_KEY,
@@ -32,6 +30,7 @@ import {
   ITEM_SHIFT,
   ITEM_WHOLE,
   ARENA_ROUTES,
+  PUNT_FROM_DEVICE,
   RX_ITEMS,
   STAGE_INGEST,
   STAGE_RECEIVED,
@@ -70,10 +69,12 @@ import {
   VERDICT_TRUNCATED,
 } from "./layout/verdict";
 import { checkRelayed } from "./amt";
-import { frameHeader, rxLength, rxPacket } from "./batch";
+import { frameHeader, hasVnet, linkHeader, rxLength, rxPacket } from "./batch";
 import { checksum } from "./checksum";
+import { isMembership } from "./control";
 import { count, tally } from "./counters";
 import { be16, ipv4HeaderLength, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { punt } from "./punt";
 import { rebuild } from "./rebuild";
 import { routeCount, routeEnqueue, routeFor, routeHash, routeSetNext } from "./routes";
 import { tableTouch } from "./table";
@@ -109,6 +110,8 @@ function examine(region: usize, i: u32, frame: u32, item: usize): i32 {
     packet -= length - room;
     room = length;
   }
+  // Where multicast routing forwards into a device, its queriers ask there, too.
+  if (isMembership(packet, room)) return punt(PUNT_FROM_DEVICE, packet, room, 0, 0);
   const length = checkRelayed(packet, room);
   if (length < 0) return -length;
   store<u32>(item, 0, ITEM_NEXT);
@@ -118,15 +121,16 @@ function examine(region: usize, i: u32, frame: u32, item: usize): i32 {
   store<u32>(item, 1, ITEM_PIECES);
   store<u32>(item, 0, ITEM_PARTIAL);
   keyOf(packet, item + ITEM_KEY);
-  if (frame == FRAME_VNET || frame == FRAME_TAP) {
-    const verdict = readVnetHeader(packet - frameHeader(frame), item, packet, length);
+  if (hasVnet(frame)) {
+    const verdict = readVnetHeader(item, packet, length, frame);
     if (verdict) return verdict;
   }
   return fit(item, packet, length);
 }
 
 /** Takes in what the virtio_net_hdr says: a partial checksum, a super-packet. */
-function readVnetHeader(vnet: usize, item: usize, packet: usize, length: i32): i32 {
+function readVnetHeader(item: usize, packet: usize, length: i32, frame: u32): i32 {
+  const vnet = packet - frameHeader(frame);
   const type = load<u8>(vnet, VNET_GSO_TYPE);
   if (type == VNET_GSO_UDP_L4) {
     const header = udpHeaders(packet, length);
@@ -139,9 +143,9 @@ function readVnetHeader(vnet: usize, item: usize, packet: usize, length: i32): i
   }
   if (type != VNET_GSO_NONE) return VERDICT_SEGMENT_KIND;
   if (!(load<u8>(vnet, VNET_FLAGS) & VNET_NEEDS_CHECKSUM)) return VERDICT_FORWARDED;
-  const start = <i32>load<u16>(vnet, VNET_CHECKSUM_START);
+  const start = <i32>load<u16>(vnet, VNET_CHECKSUM_START) - linkHeader(frame);
   const offset = <i32>load<u16>(vnet, VNET_CHECKSUM_OFFSET);
-  if (start == 0 || start + offset + 2 > length) return VERDICT_TRUNCATED;
+  if (start <= 0 || start + offset + 2 > length) return VERDICT_TRUNCATED;
   store<u32>(item, ((<u32>start) << 16) | offset, ITEM_PARTIAL);
   return VERDICT_FORWARDED;
 }

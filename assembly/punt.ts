@@ -22,6 +22,7 @@ export function punt(kind: u32, packet: usize, length: i32, name: usize, nameLen
   store<u32>(slot, length, PUNT_LENGTH);
   store<u32>(slot, kind, PUNT_KIND);
   store<u32>(slot, named, PUNT_NAME_LENGTH);
+  store<u16>(slot, 0, PUNT_NAME); // no family, unless a name follows
   memory.copy(slot + PUNT_NAME, name, named);
   memory.copy(slot + PUNT_PACKET, packet, length);
   ringPublish(ARENA_PUNTS);

@@ -44,7 +44,8 @@ export const TALLY_COMMANDS = 6; // commands applied
 export const TALLY_FRAGMENTED = 7; // datagrams that were cut into inner fragments
 export const TALLY_SEGMENTED = 8; // super-packets that were segmented on arrival
 export const TALLY_COMPLETED = 9; // partial checksums that were completed
-export const TALLY_COUNT = 10;
+export const TALLY_DELIVERED = 10; // payloads laid out for a receiver
+export const TALLY_COUNT = 11;
 
 /** CRC32c tables, 16 of 256 u32, made at start. */
 export const ARENA_CRC = 0x4000;
@@ -94,6 +95,8 @@ export const CONFIG_RELAY_LENGTH = 16; // u32: octets of CONFIG_RELAY in use
 export const CONFIG_RELAY = 20; // sockaddr of the relay in use
 export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in use
 export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
+
+export const CONFIG_SINK_LIMIT = 84; // u32: payloads to deliver in all; 0: no limit
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone
@@ -145,7 +148,7 @@ export const ITEM_FRAGMENTS = 2; // larger than the tunnel's MTU: pieces are IPv
 export const FRAME_VNET = 0; // virtio_net_hdr, then the IP datagram
 export const FRAME_IP = 1; // nothing
 export const FRAME_UDP = 2; // UDP payload; the IP datagram is rebuilt from sender and ancillary data
-export const FRAME_TAP = 3; // virtio_net_hdr, Ethernet header, IP datagram
+export const FRAME_VNET_ETHERNET = 3; // virtio_net_hdr, Ethernet header, IP datagram
 export const FRAME_ETHERNET = 4; // Ethernet header, IP datagram
 
 /** Where a stage resumes after the transmit region was full. */

@@ -1,0 +1,243 @@
+/**
+ * The control thread's side of an arena: commands in, punts out, counters. The lane's side is in
+ * `assembly/`; who may write what stands in `assembly/layout/arena.ts`.
+ */
+import {
+  ARENA_COMMANDS,
+  ARENA_COUNTERS,
+  ARENA_PUNTS,
+  ARENA_TALLIES,
+  COMMAND_CONFIG,
+  COMMAND_KEY,
+  COMMAND_OP,
+  COMMAND_RELAY,
+  COMMAND_SINK_NAME,
+  COMMAND_SLOTS,
+  COMMAND_SLOT_SHIFT,
+  COMMAND_TUNNEL,
+  COMMAND_TUNNEL_SET,
+  KEY_ANY_SOURCE,
+  KEY_GROUP,
+  KEY_SOURCE,
+  PUNT_KIND,
+  PUNT_LENGTH,
+  PUNT_NAME,
+  PUNT_PACKET,
+  PUNT_SLOTS,
+  PUNT_SLOT_SHIFT,
+  RING_DOORBELL,
+  RING_HEAD,
+  RING_SLOTS,
+  RING_TAIL,
+  STAGE_COUNT,
+  STAGE_SHIFT,
+  TALLY_COUNT,
+} from "../../assembly/layout/arena.ts";
+import {
+  AF_INET,
+  AF_INET6,
+  SOCKADDR_FAMILY,
+  SOCKADDR_IN6_ADDRESS,
+  SOCKADDR_IN6_LENGTH,
+  SOCKADDR_IN_ADDRESS,
+  SOCKADDR_IN_LENGTH,
+  SOCKADDR_PORT,
+} from "../../assembly/layout/system.ts";
+import { VERDICT_ROOM } from "../../assembly/layout/verdict.ts";
+import { formatAddress, parseAddress, type Address, type Endpoint } from "../core/address.ts";
+import { BugError } from "../core/errors.ts";
+
+const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
+
+/** Writes commands to a lane, in order. What the ring has no room for waits here. */
+export class CommandWriter {
+  readonly #octets: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #waiting: Uint8Array[] = [];
+
+  /** `ring` is called when the lane must be told to look; after that not until it has looked. */
+  constructor(
+    arena: WebAssembly.Memory,
+    readonly ring: () => void,
+  ) {
+    this.#octets = new Uint8Array(arena.buffer);
+    this.#words = new Int32Array(arena.buffer);
+  }
+
+  /** Commands that still wait for room; call `flush` again later. */
+  get backlog(): number {
+    return this.#waiting.length;
+  }
+
+  /** Gives tunnel number `tunnel` its endpoint. */
+  tunnel(tunnel: number, endpoint: Endpoint): void {
+    this.#push(COMMAND_TUNNEL_SET, tunnel, (view, octets) => putSockaddr(view, octets, endpoint));
+  }
+
+  /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */
+  route(op: number, group: Address, source: Address | undefined, tunnel = 0): void {
+    this.#push(op, tunnel, (view, octets) => putKey(view, octets, group, source));
+  }
+
+  /** Sets a CONFIG_* value. */
+  config(field: number, value: number): void {
+    this.#push(COMMAND_CONFIG, field, (view) => view.setUint32(COMMAND_KEY, value, true));
+  }
+
+  /** From whom data is accepted. */
+  relay(endpoint: Endpoint | undefined): void {
+    this.#push(COMMAND_RELAY, 0, (view, octets) => putSockaddr(view, octets, endpoint));
+  }
+
+  /** Where a receiver's payloads go. */
+  sinkName(endpoint: Endpoint): void {
+    this.#push(COMMAND_SINK_NAME, 0, (view, octets) => putSockaddr(view, octets, endpoint));
+  }
+
+  #push(op: number, tunnel: number, fill: (view: DataView, octets: Uint8Array) => void): void {
+    const octets = new Uint8Array(COMMAND_LENGTH);
+    const view = new DataView(octets.buffer);
+    view.setUint32(COMMAND_OP, op, true);
+    view.setUint32(COMMAND_TUNNEL, tunnel, true);
+    fill(view, octets);
+    this.#waiting.push(octets);
+    if (this.#waiting.length === 1) this.flush();
+  }
+
+  /** Moves what waits into the ring, as far as there is room. */
+  flush(): void {
+    const tailAt = (ARENA_COMMANDS + RING_TAIL) >> 2;
+    const headAt = (ARENA_COMMANDS + RING_HEAD) >> 2;
+    let tail = this.#words[tailAt]!;
+    const free = COMMAND_SLOTS - ((tail - Atomics.load(this.#words, headAt)) | 0);
+    const moved = this.#waiting.splice(0, free);
+    for (const command of moved) {
+      const slot = (tail & (COMMAND_SLOTS - 1)) << COMMAND_SLOT_SHIFT;
+      this.#octets.set(command, ARENA_COMMANDS + RING_SLOTS + slot);
+      tail = (tail + 1) | 0;
+    }
+    Atomics.store(this.#words, tailAt, tail);
+    const doorbell = (ARENA_COMMANDS + RING_DOORBELL) >> 2;
+    if (tail !== Atomics.load(this.#words, headAt))
+      if (Atomics.exchange(this.#words, doorbell, 1) === 0) this.ring();
+  }
+}
+
+/** A packet that a lane left to the control thread. */
+export interface Punt {
+  /** PUNT_FROM_*. */
+  readonly kind: number;
+  /** The sender, of what came from a socket. */
+  readonly from: Endpoint | undefined;
+  readonly octets: Uint8Array;
+}
+
+/** Reads a lane's punts. */
+export class PuntReader {
+  readonly #octets: Uint8Array;
+  readonly #view: DataView;
+  readonly #words: Int32Array;
+
+  constructor(arena: WebAssembly.Memory) {
+    this.#octets = new Uint8Array(arena.buffer);
+    this.#view = new DataView(arena.buffer);
+    this.#words = new Int32Array(arena.buffer);
+  }
+
+  /** Says that the lane must ring again for what comes from now on. To be called before `next`. */
+  answer(): void {
+    Atomics.store(this.#words, (ARENA_PUNTS + RING_DOORBELL) >> 2, 0);
+  }
+
+  /** The oldest punt, copied; undefined when there is none. */
+  next(): Punt | undefined {
+    const headAt = (ARENA_PUNTS + RING_HEAD) >> 2;
+    const head = this.#words[headAt]!;
+    if (Atomics.load(this.#words, (ARENA_PUNTS + RING_TAIL) >> 2) === head) return undefined;
+    const slot = ARENA_PUNTS + RING_SLOTS + ((head & (PUNT_SLOTS - 1)) << PUNT_SLOT_SHIFT);
+    const length = this.#view.getUint32(slot + PUNT_LENGTH, true);
+    const punt = {
+      kind: this.#view.getUint32(slot + PUNT_KIND, true),
+      from: getSockaddr(this.#view, this.#octets, slot + PUNT_NAME),
+      octets: this.#octets.slice(slot + PUNT_PACKET, slot + PUNT_PACKET + length),
+    };
+    Atomics.store(this.#words, headAt, (head + 1) | 0);
+    return punt;
+  }
+}
+
+/** A lane's counters, read at any time; they only grow. */
+export interface Ledger {
+  /** By stage (STAGE_*), then by verdict; STAGE_RECEIVED stands among the verdicts. */
+  readonly stages: readonly (readonly number[])[];
+  /** By TALLY_*. */
+  readonly tallies: readonly number[];
+}
+
+export function readLedger(arena: WebAssembly.Memory): Ledger {
+  const read = (at: number, count: number): number[] =>
+    Array.from(new BigUint64Array(arena.buffer, at, count), Number);
+  return {
+    stages: Array.from({ length: STAGE_COUNT }, (_, stage) =>
+      read(ARENA_COUNTERS + (stage << STAGE_SHIFT), VERDICT_ROOM),
+    ),
+    tallies: read(ARENA_TALLIES, TALLY_COUNT),
+  };
+}
+
+/** The sum of several ledgers, such as those of all lanes and of lanes that died. */
+export function addLedgers(ledgers: readonly Ledger[]): Ledger {
+  const sum = (rows: readonly (readonly number[])[], length: number): number[] =>
+    Array.from({ length }, (_, i) => rows.reduce((total, row) => total + (row[i] ?? 0), 0));
+  return {
+    stages: Array.from({ length: STAGE_COUNT }, (_, stage) =>
+      sum(
+        ledgers.map((ledger) => ledger.stages[stage]!),
+        VERDICT_ROOM,
+      ),
+    ),
+    tallies: sum(
+      ledgers.map((ledger) => ledger.tallies),
+      TALLY_COUNT,
+    ),
+  };
+}
+
+/** Writes an endpoint as a sockaddr at COMMAND_KEY, its length behind it; length 0 for none. */
+function putSockaddr(view: DataView, octets: Uint8Array, endpoint: Endpoint | undefined): void {
+  if (!endpoint) return;
+  const address = octetsOf(endpoint.address);
+  const isV4 = address.length === 4;
+  view.setUint16(COMMAND_KEY + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
+  view.setUint16(COMMAND_KEY + SOCKADDR_PORT, endpoint.port);
+  octets.set(address, COMMAND_KEY + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
+  const length = isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
+  view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, length, true);
+}
+
+/** The endpoint of a sockaddr at `at`, or undefined for another family. */
+function getSockaddr(view: DataView, octets: Uint8Array, at: number): Endpoint | undefined {
+  const family = view.getUint16(at + SOCKADDR_FAMILY, true);
+  const port = view.getUint16(at + SOCKADDR_PORT);
+  if (family === AF_INET)
+    return { address: formatAddress(octets, at + SOCKADDR_IN_ADDRESS, 4), port };
+  if (family === AF_INET6)
+    return { address: formatAddress(octets, at + SOCKADDR_IN6_ADDRESS, 6), port };
+  return undefined;
+}
+
+/** Writes a route's key at COMMAND_KEY. */
+function putKey(view: DataView, octets: Uint8Array, group: Address, source?: Address): void {
+  const address = octetsOf(group);
+  const family = address.length === 4 ? 4 : 6;
+  const kind = source === undefined ? family | KEY_ANY_SOURCE : family;
+  view.setUint32(COMMAND_KEY, kind, true);
+  octets.set(address, COMMAND_KEY + KEY_GROUP);
+  if (source !== undefined) octets.set(octetsOf(source), COMMAND_KEY + KEY_SOURCE);
+}
+
+function octetsOf(address: Address): Uint8Array {
+  const octets = parseAddress(address);
+  if (!octets) throw new BugError(`${address} is no address`);
+  return octets;
+}

@@ -1,0 +1,196 @@
+/**
+ * The control thread's side of all lanes of one service: starts them, passes commands and punts,
+ * replaces one that dies, stops them. Descriptors stay with the control thread, so a lane's death
+ * leaks none and its successor goes on with the same ones.
+ */
+import { Worker } from "node:worker_threads";
+import { CulvertError } from "../core/errors.ts";
+import {
+  addLedgers,
+  CommandWriter,
+  PuntReader,
+  readLedger,
+  type Ledger,
+  type Punt,
+} from "../engine/arena.ts";
+import { compileCore, createArena } from "../engine/core.ts";
+import type { FromLane, LanePlan, ToLane } from "./plan.ts";
+
+/** A lane died too often, or could not start. */
+export class LaneError extends CulvertError {
+  readonly code = "CULVERT_LANE";
+}
+
+/** What differs between lanes: their descriptors. */
+export type LanePorts = Pick<LanePlan, "role" | "inlets" | "outlet">;
+
+export interface LaneSetOptions {
+  /** False: a lane's death ends the service. */
+  readonly replace: boolean;
+  /** One entry for each lane. */
+  readonly lanes: readonly LanePorts[];
+  /** Fills the tables of a lane that starts, or starts anew: everything it must know. */
+  prime(lane: number, commands: CommandWriter): void;
+  /** Takes a packet that the core left to control. */
+  punt(lane: number, punt: Punt): void;
+  /** Called once when the set cannot go on. */
+  failed(reason: Error): void;
+}
+
+/** Deaths of one lane within WINDOW milliseconds after which the service gives up. */
+const DEATHS_MAX = 5;
+const WINDOW = 60_000;
+
+/** Punts handled before other events get their turn. */
+const PUNTS_AT_ONCE = 512;
+
+/** How long a full command ring is left alone, in milliseconds. */
+const FLUSH_AGAIN = 1;
+
+interface Running {
+  worker: Worker;
+  arena: WebAssembly.Memory;
+  commands: CommandWriter;
+  punts: PuntReader;
+  deaths: number[];
+  restarts: number;
+  state: "running" | "replaced" | "dead";
+}
+
+export class LaneSet {
+  readonly #options: LaneSetOptions;
+  readonly #module = compileCore();
+  readonly #lanes: Running[] = [];
+  /** What lanes that died had counted. */
+  readonly #past: Ledger[] = [];
+  #stopping = false;
+  #flushing: NodeJS.Timeout | undefined;
+
+  private constructor(options: LaneSetOptions) {
+    this.#options = options;
+  }
+
+  /** Starts all lanes; settles when each is at work. */
+  static async start(options: LaneSetOptions): Promise<LaneSet> {
+    const set = new LaneSet(options);
+    await Promise.all(options.lanes.map((_, lane) => set.#spawn(lane)));
+    return set;
+  }
+
+  get count(): number {
+    return this.#lanes.length;
+  }
+
+  /** The command ring of one lane. Call `flush` after the last command of a turn. */
+  commands(lane: number): CommandWriter {
+    return this.#lanes[lane]!.commands;
+  }
+
+  /** Sees to it that commands which found no room follow soon. */
+  flush(): void {
+    this.#flushing = undefined;
+    let backlog = 0;
+    for (const { commands } of this.#lanes) {
+      if (commands.backlog > 0) commands.flush();
+      backlog += commands.backlog;
+    }
+    if (backlog > 0 && !this.#flushing && !this.#stopping)
+      this.#flushing = setTimeout(() => this.flush(), FLUSH_AGAIN);
+  }
+
+  /** The counters of all lanes together, also those of lanes that died. */
+  ledger(): Ledger {
+    return addLedgers([...this.#past, ...this.#lanes.map(({ arena }) => readLedger(arena))]);
+  }
+
+  status(): { lane: number; state: "running" | "replaced" | "dead"; restarts: number }[] {
+    return this.#lanes.map(({ state, restarts }, lane) => ({ lane, state, restarts }));
+  }
+
+  /** The Worker of one lane, for tests that kill it. */
+  worker(lane: number): Worker {
+    return this.#lanes[lane]!.worker;
+  }
+
+  /** Ends all lanes; settles when their threads are gone. The counters remain readable. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    clearTimeout(this.#flushing);
+    await Promise.all(
+      this.#lanes.map(async ({ worker, state }) => {
+        if (state === "dead") return;
+        const gone = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+        this.#tell(worker, "stop");
+        await gone;
+      }),
+    );
+  }
+
+  #tell(worker: Worker, message: ToLane): void {
+    worker.postMessage(message);
+  }
+
+  /** Starts lane `lane` over a fresh arena, and settles when it is at work. */
+  #spawn(lane: number): Promise<void> {
+    const arena = createArena();
+    const plan: LanePlan = { ...this.#options.lanes[lane]!, module: this.#module.module, arena };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
+    const commands = new CommandWriter(arena, () => this.#tell(worker, "commands"));
+    const before = this.#lanes[lane];
+    const running: Running = {
+      worker,
+      arena,
+      commands,
+      punts: new PuntReader(arena),
+      deaths: before?.deaths ?? [],
+      restarts: before ? before.restarts + 1 : 0,
+      state: before ? "replaced" : "running",
+    };
+    this.#lanes[lane] = running;
+    this.#options.prime(lane, commands);
+    this.flush();
+    return new Promise((resolve, reject) => {
+      let reason = "its thread ended";
+      worker.on("message", (message: FromLane) => {
+        if (message === "ready") resolve();
+        else if (message === "punts") this.#takePunts(lane, running);
+        else if (typeof message === "object") reason = message.died;
+      });
+      worker.on("error", (error) => (reason = error.message));
+      worker.on("exit", () => {
+        reject(new LaneError(`lane ${lane} did not start: ${reason}`));
+        this.#died(lane, running, reason);
+      });
+    });
+  }
+
+  /** Replaces a lane whose thread has ended, unless that happens too often. */
+  #died(lane: number, running: Running, reason: string): void {
+    running.state = "dead";
+    if (this.#stopping || this.#lanes[lane] !== running) return;
+    const now = performance.now();
+    running.deaths = [...running.deaths.filter((at) => now - at < WINDOW), now];
+    if (!this.#options.replace || running.deaths.length >= DEATHS_MAX) {
+      const times = this.#options.replace ? `${running.deaths.length} times in a minute` : "";
+      this.#options.failed(
+        new LaneError(`lane ${lane} died ${times}: ${reason}`.replace(" :", ":")),
+      );
+      return;
+    }
+    this.#past.push(readLedger(running.arena));
+    this.#spawn(lane).catch((error: unknown) => {
+      if (running.deaths.length >= DEATHS_MAX - 1) this.#options.failed(error as Error);
+    });
+  }
+
+  /** Hands on waiting punts, a bounded number at a time. */
+  #takePunts(lane: number, running: Running): void {
+    running.punts.answer();
+    for (let taken = 0; taken < PUNTS_AT_ONCE; taken++) {
+      const punt = running.punts.next();
+      if (!punt) return;
+      this.#options.punt(lane, punt);
+    }
+    setImmediate(() => this.#takePunts(lane, running));
+  }
+}

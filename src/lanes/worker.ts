@@ -1,0 +1,106 @@
+/** The Worker of one lane: makes its ports and its core, and runs the loop until told to stop. */
+import { parentPort, workerData } from "node:worker_threads";
+import { OsError } from "../core/errors.ts";
+import { startCore, type Core } from "../engine/core.ts";
+import { SystemEntropy } from "../os/entropy.ts";
+import { baseAddress } from "../os/libc.ts";
+import { DevicePort } from "../ports/device.ts";
+import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
+import { SocketPort } from "../ports/socket.ts";
+import { StreamPort } from "../ports/stream.ts";
+import { Lane, type Stage } from "./lane.ts";
+import { frameHeader, regionAddress, type FromLane, type LanePlan, type ToLane } from "./plan.ts";
+import { RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+
+if (parentPort) run(parentPort, workerData as LanePlan);
+
+type Parent = NonNullable<typeof parentPort>;
+
+function run(parent: Parent, plan: LanePlan): void {
+  const say = (message: FromLane): void => parent.postMessage(message);
+  const base = baseAddress(plan.arena);
+  const arena = viewArena(plan.arena, base);
+  const core = startCore(plan.module, plan.arena, base, new SystemEntropy());
+  const { stages, outlet } = build(plan, arena, core);
+  const lane = new Lane(core, plan.arena, stages, outlet, () => say("punts"));
+  parent.on("message", (message: ToLane) => {
+    if (message === "commands") return lane.commands();
+    lane.stop();
+    say("stopped");
+    parent.close();
+  });
+  process.on("uncaughtException", (error) => {
+    const reason = error instanceof OsError ? error.message : (error.stack ?? String(error));
+    say({ died: reason });
+    process.exit(1);
+  });
+  lane.start();
+  say("ready");
+}
+
+/** The stages of a plan, over ports of its descriptors. One descriptor has one port. */
+function build(
+  plan: LanePlan,
+  arena: ArenaView,
+  core: Core,
+): { stages: readonly Stage[]; outlet: Port } {
+  const others = plan.inlets.slice(1);
+  const ports = plan.inlets.map((inlet, index): Port => {
+    const region = regionAddress(index);
+    core.rxPrepare(region, inlet.frame);
+    if (inlet.port !== undefined)
+      new DataView(plan.arena.buffer).setUint16(region + RX_UDP_PORT, inlet.port);
+    return inlet.kind === "device"
+      ? new DevicePort(arena, inlet.fd, region, frameHeader(inlet.frame))
+      : new SocketPort(arena, inlet.fd, region);
+  });
+  const outlet = outletOf(plan, arena, ports);
+  const stages: Stage[] = [];
+  if (plan.role === "relay") {
+    stages.push(stage(0, (region, messages) => core.relayControl(region, messages)));
+    for (const [i, inlet] of others.entries())
+      stages.push(
+        stage(
+          i + 1,
+          (region, messages) => core.ingest(region, messages, inlet.frame),
+          () => core.relayFill(),
+        ),
+      );
+  } else {
+    stages.push(
+      stage(
+        0,
+        (region, messages) => core.gatewayReceive(region, messages),
+        () => core.gatewayFill(),
+      ),
+    );
+    for (const [i, inlet] of others.entries())
+      stages.push(
+        stage(i + 1, (region, messages) => core.deviceControl(region, messages, inlet.frame)),
+      );
+  }
+  return { stages, outlet };
+
+  function stage(
+    index: number,
+    begin: (region: number, messages: number) => void,
+    fill?: () => number,
+  ): Stage {
+    const region = regionAddress(index);
+    const common = {
+      port: ports[index]!,
+      region,
+      begin: (messages: number) => begin(region, messages),
+    };
+    return fill ? { ...common, fill } : common;
+  }
+}
+
+/** A relay and a gateway with a device send on a port they read, too; a receiver has its own. */
+function outletOf(plan: LanePlan, arena: ArenaView, ports: readonly Port[]): Port {
+  if (plan.outlet === "socket") return ports[0]!;
+  if (plan.outlet === "device") return ports[1]!;
+  return plan.outlet.kind === "stream"
+    ? new StreamPort(arena, plan.outlet.fd)
+    : new SocketPort(arena, plan.outlet.fd, regionAddress(1));
+}

@@ -1,0 +1,58 @@
+/**
+ * TUN and TAP devices: one packet a call, since the kernel offers no more. What stands before a
+ * packet (virtio_net_hdr, Ethernet header) is the core's affair.
+ */
+import {
+  ARENA_TX,
+  RX_CAPACITY,
+  RX_HEADERS,
+  RX_HEADROOM,
+  RX_ROOM,
+  RX_SLOT,
+  RX_SLOTS,
+  TX_CAPACITY,
+  TX_IOVECS,
+} from "../../assembly/layout/arena.ts";
+import { IOVEC_SHIFT, MMSGHDR_LENGTH, MMSGHDR_SHIFT } from "../../assembly/layout/system.ts";
+import { EAGAIN } from "../os/errno.ts";
+import { read, writev } from "../os/libc.ts";
+import { DescriptorWatch } from "./descriptor-watch.ts";
+import { addressList, type ArenaView, type Port } from "./port.ts";
+
+export class DevicePort extends DescriptorWatch implements Port {
+  readonly #words: Uint32Array;
+  readonly #region: number;
+  readonly #room: number;
+  readonly #slots: readonly number[];
+  readonly #iovecs: readonly number[];
+
+  /** `header` is how many octets the device puts before an IP datagram. */
+  constructor(arena: ArenaView, fd: number, region: number, header: number) {
+    super(fd);
+    this.#words = arena.words;
+    this.#region = region;
+    this.#room = RX_ROOM + header;
+    const slots = arena.base + region + RX_SLOTS + RX_HEADROOM - header;
+    this.#slots = addressList(RX_CAPACITY, (i) => slots + i * RX_SLOT);
+    const iovecs = arena.base + ARENA_TX + TX_IOVECS;
+    this.#iovecs = addressList(TX_CAPACITY, (i) => iovecs + (i << (IOVEC_SHIFT + 1)));
+  }
+
+  receive(): number {
+    for (let i = 0; i < RX_CAPACITY; i++) {
+      const length = read(this.fd, this.#slots[i]!, this.#room);
+      if (length < 0) return i > 0 || length === -EAGAIN ? i : length;
+      const header = this.#region + RX_HEADERS + (i << MMSGHDR_SHIFT);
+      this.#words[(header + MMSGHDR_LENGTH) >> 2] = length;
+    }
+    return RX_CAPACITY;
+  }
+
+  send(first: number, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const result = writev(this.fd, this.#iovecs[first + i]!, 2);
+      if (result < 0) return i > 0 ? i : result;
+    }
+    return count;
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * A port moves whole batches between the kernel, or what stands in for it, and an arena's regions
+ * (`assembly/layout/arena.ts`). It never waits and knows nothing of what the packets mean.
+ */
+import type { Readiness } from "../os/poll.ts";
+
+export type { Readiness };
+
+export interface Port {
+  /**
+   * Fills the first messages of the port's receive region. Returns how many, 0 when nothing waits,
+   * or a negated errno.
+   */
+  receive(): number;
+  /**
+   * Sends `count` messages of the transmit region from number `first` on. Returns how many were
+   * taken, perhaps fewer, or a negated errno that concerns message `first`; -EAGAIN when none can be
+   * taken for now.
+   */
+  send(first: number, count: number): number;
+  /** Calls back while what is wanted (`want`; readable at first) holds. To be called once. */
+  watch(callback: (ready: Readiness) => void): void;
+  want(readable: boolean, writable: boolean): void;
+  /** Ends the watch. Descriptors belong to whoever opened them. */
+  close(): void;
+}
+
+/** An arena as a port sees it. */
+export interface ArenaView {
+  readonly memory: WebAssembly.Memory;
+  /** Absolute address of its first octet. */
+  readonly base: number;
+  readonly octets: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+export function viewArena(memory: WebAssembly.Memory, base: number): ArenaView {
+  return {
+    memory,
+    base,
+    octets: new Uint8Array(memory.buffer),
+    words: new Uint32Array(memory.buffer),
+  };
+}
+
+/**
+ * Absolute addresses as they are passed to a system call. An absolute address is too large for a
+ * small integer, so each is an object on the heap; a list of mixed elements keeps those objects,
+ * where an array of numbers would make a new one at every read.
+ */
+export function addressList(count: number, address: (i: number) => number): readonly number[] {
+  const list: unknown[] = [undefined];
+  for (let i = 0; i < count; i++) list[i] = address(i);
+  return list as number[];
+}
