@@ -1,0 +1,156 @@
+/**
+ * A port in memory, for tests and simulations: what is pushed arrives, what is sent can be taken,
+ * cut into datagrams as the kernel does with UDP_SEGMENT.
+ */
+import {
+  ARENA_TX,
+  RX_CAPACITY,
+  RX_CONTROL,
+  RX_CONTROL_SHIFT,
+  RX_HEADERS,
+  RX_HEADROOM,
+  RX_NAMES,
+  RX_NAME_SHIFT,
+  RX_ROOM,
+  RX_SLOT,
+  RX_SLOTS,
+  TX_HEADERS,
+} from "../../assembly/layout/arena.ts";
+import * as system from "../../assembly/layout/system.ts";
+import { formatAddress, parseAddress, type Endpoint } from "../core/address.ts";
+import { EAGAIN } from "../os/errno.ts";
+import type { ArenaView, Port, Readiness } from "./port.ts";
+
+/** A message as it arrives. */
+export interface Arrival {
+  /** Everything the port delivers, with what stands before the packet. */
+  readonly octets: Uint8Array;
+  readonly from?: Endpoint;
+  /** Octets of each datagram, when the kernel joined several (UDP_GRO). */
+  readonly segment?: number;
+}
+
+/** A datagram as it leaves. */
+export interface Departure {
+  readonly octets: Uint8Array;
+  readonly to: Endpoint | undefined;
+}
+
+export class MemoryPort implements Port {
+  /** What waits to be received. */
+  readonly arrivals: Arrival[] = [];
+  /** What was sent, oldest first. */
+  readonly departures: Departure[] = [];
+  /** Messages that `send` takes before it answers -EAGAIN. */
+  room = Infinity;
+  readonly #view: DataView;
+
+  /** `header` is how many octets the port puts before a packet. */
+  constructor(
+    readonly arena: ArenaView,
+    readonly region: number,
+    readonly header: number,
+  ) {
+    this.#view = new DataView(arena.memory.buffer);
+  }
+
+  receive(): number {
+    const count = Math.min(this.arrivals.length, RX_CAPACITY);
+    for (const [i, arrival] of this.arrivals.splice(0, count).entries()) this.#put(i, arrival);
+    return count;
+  }
+
+  send(first: number, count: number): number {
+    if (this.room === 0) return -EAGAIN;
+    const taken = Math.min(count, this.room);
+    for (let i = first; i < first + taken; i++) this.departures.push(...this.#take(i));
+    this.room -= taken;
+    return taken;
+  }
+
+  watch(_callback: (ready: Readiness) => void): void {}
+  want(_readable: boolean, _writable: boolean): void {}
+  close(): void {}
+
+  #put(i: number, { octets, from, segment }: Arrival): void {
+    const header = this.region + RX_HEADERS + (i << system.MMSGHDR_SHIFT);
+    const start = this.region + RX_SLOTS + i * RX_SLOT + RX_HEADROOM - this.header;
+    const kept = octets.subarray(0, RX_ROOM + this.header);
+    this.arena.octets.set(kept, start);
+    this.#view.setUint32(header + system.MMSGHDR_LENGTH, kept.length, true);
+    const name = this.region + RX_NAMES + (i << RX_NAME_SHIFT);
+    this.#view.setUint32(
+      header + system.MMSGHDR_NAME_LENGTH,
+      from ? this.#putName(name, from) : 0,
+      true,
+    );
+    const control = this.region + RX_CONTROL + (i << RX_CONTROL_SHIFT);
+    const length = segment === undefined ? 0 : system.CMSG_DATA + 4;
+    this.#view.setUint32(header + system.MMSGHDR_CONTROL_LENGTH, length, true);
+    if (segment === undefined) return;
+    this.#view.setUint32(control + system.CMSG_LENGTH, length, true);
+    this.#view.setInt32(control + system.CMSG_LEVEL, system.IPPROTO_UDP, true);
+    this.#view.setInt32(control + system.CMSG_TYPE, system.UDP_GRO, true);
+    this.#view.setInt32(control + system.CMSG_DATA, segment, true);
+  }
+
+  #putName(at: number, { address, port }: Endpoint): number {
+    const octets = parseAddress(address)!;
+    const isV4 = octets.length === 4;
+    this.#view.setUint16(at, isV4 ? system.AF_INET : system.AF_INET6, true);
+    this.#view.setUint16(at + system.SOCKADDR_PORT, port);
+    this.arena.octets.set(
+      octets,
+      at + (isV4 ? system.SOCKADDR_IN_ADDRESS : system.SOCKADDR_IN6_ADDRESS),
+    );
+    return isV4 ? system.SOCKADDR_IN_LENGTH : system.SOCKADDR_IN6_LENGTH;
+  }
+
+  /** The datagrams of message `i` of the transmit region. */
+  #take(i: number): Departure[] {
+    const header = ARENA_TX + TX_HEADERS + (i << system.MMSGHDR_SHIFT);
+    const octets = this.#gather(header);
+    const to = this.#name(header);
+    const control = this.#at(header + system.MMSGHDR_CONTROL);
+    if (control === undefined) return [{ octets, to }];
+    const size = this.#view.getUint16(control + system.CMSG_DATA, true);
+    const cut: Departure[] = [];
+    for (let start = 0; start < octets.length; start += size)
+      cut.push({ octets: octets.slice(start, start + size), to });
+    return cut;
+  }
+
+  #gather(header: number): Uint8Array {
+    const iovecs = this.#at(header + system.MMSGHDR_IOV)!;
+    const count = this.#view.getUint32(header + system.MMSGHDR_IOV_COUNT, true);
+    const parts: Uint8Array[] = [];
+    for (let i = 0; i < count; i++) {
+      const iovec = iovecs + (i << system.IOVEC_SHIFT);
+      const length = this.#view.getUint32(iovec + system.IOVEC_LENGTH, true);
+      const start = this.#at(iovec + system.IOVEC_BASE)!;
+      parts.push(this.arena.octets.slice(start, start + length));
+    }
+    return Uint8Array.from(Buffer.concat(parts));
+  }
+
+  #name(header: number): Endpoint | undefined {
+    const length = this.#view.getUint32(header + system.MMSGHDR_NAME_LENGTH, true);
+    if (length === 0) return undefined;
+    const name = this.#at(header + system.MMSGHDR_NAME)!;
+    const isV4 = this.#view.getUint16(name, true) === system.AF_INET;
+    const address = isV4
+      ? formatAddress(this.arena.octets, name + system.SOCKADDR_IN_ADDRESS, 4)
+      : formatAddress(this.arena.octets, name + system.SOCKADDR_IN6_ADDRESS, 6);
+    return { address, port: this.#view.getUint16(name + system.SOCKADDR_PORT) };
+  }
+
+  /** The arena's address behind an absolute one; undefined for a null pointer. */
+  #at(pointer: number): number | undefined {
+    const absolute = Number(this.#view.getBigUint64(pointer, true));
+    if (absolute === 0) return undefined;
+    const offset = absolute - this.arena.base;
+    if (offset < 0 || offset >= this.arena.octets.length)
+      throw new RangeError(`the pointer at ${pointer} leaves the arena: ${absolute}`);
+    return offset;
+  }
+}
