@@ -40,7 +40,6 @@ export function decapsulate(message: Uint8Array, datagram: Uint8Array): number {
   if (version !== 0) return -verdict.VERDICT_AMT_VERSION;
   if (type < amt.AMT_DISCOVERY || type > amt.AMT_TEARDOWN) return -verdict.VERDICT_AMT_TYPE_UNKNOWN;
   if (type !== amt.AMT_DATA) return -verdict.VERDICT_AMT_TYPE_ROLE;
-  if (message.length <= amt.AMT_DATA_DATAGRAM) return -verdict.VERDICT_TRUNCATED;
 
   const inner = message.subarray(amt.AMT_DATA_DATAGRAM);
   const length = checkDatagram(inner, verdict.VERDICT_INNER_LENGTH);
