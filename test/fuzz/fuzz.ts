@@ -1,4 +1,4 @@
-/** The loop around a target: take an input, change it, run it, keep it if it did something new. */
+/** The loop around a target: take an input, change it, run it, keep it if it did something new or rare. */
 import { SeededEntropy, mutate } from "./mutate.ts";
 import type { FuzzTarget } from "./targets.ts";
 import { toHex } from "../vectors/hex.ts";
@@ -19,20 +19,21 @@ export class FuzzFailure extends Error {
   }
 }
 
-/** Inputs kept for being the first of their word, or by chance afterwards. */
-const CORPUS = 256;
+/** Inputs kept of each word; more would drown the seeds in what is refused at the first check. */
+const KEPT = 4;
 
 /** Runs while `more()` says so. Throws FuzzFailure for the first broken promise. */
 export function fuzz(target: FuzzTarget, seed: number, more: () => boolean): FuzzOutcome {
   const random = new SeededEntropy(seed);
   const corpus = [...target.seeds];
+  const parent = () => random.pick(random.below(2) === 0 ? target.seeds : corpus);
   const words = new Map<string, number>();
   let inputs = 0;
   for (; more(); inputs++) {
     const octets =
       inputs < target.seeds.length
         ? target.seeds[inputs]!.slice()
-        : mutate(random.pick(corpus), random.pick(corpus), random);
+        : mutate(parent(), parent(), random);
     if (random.below(2) === 0) target.fix(octets);
     let word: string;
     try {
@@ -42,9 +43,7 @@ export function fuzz(target: FuzzTarget, seed: number, more: () => boolean): Fuz
     }
     const known = words.get(word) ?? 0;
     words.set(word, known + 1);
-    if (known > 0 && random.below(64) > 0) continue;
-    if (corpus.length < CORPUS) corpus.push(octets);
-    else corpus[target.seeds.length + random.below(CORPUS - target.seeds.length)] = octets;
+    if (known < KEPT) corpus.push(octets);
   }
   return { inputs, words };
 }

@@ -30,10 +30,10 @@ export class SeededEntropy implements Entropy {
 const TELLING = [0, 1, 2, 3, 4, 5, 7, 8, 15, 16, 20, 24, 40, 58, 127, 128, 254, 255];
 const LONGEST = 2048;
 
-/** One to eight changes of an input, on a copy; `other` lends parts. */
+/** One to four changes of an input, on a copy; `other` lends parts. */
 export function mutate(octets: Uint8Array, other: Uint8Array, random: SeededEntropy): Uint8Array {
   let changed: Uint8Array = octets.slice();
-  for (let changes = 1 + random.below(8); changes > 0; changes--)
+  for (let changes = 1 + random.below(4); changes > 0; changes--)
     changed = random.pick(CHANGES)(changed, other, random);
   return changed.slice(0, LONGEST);
 }
