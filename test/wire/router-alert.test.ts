@@ -44,6 +44,15 @@ test("an IPv6 option that runs past the header ends the search (RFC 8200 §4.2)"
   for (const options of ["3eff05020000", "3e", "3e05aabbccdd"]) assert.ok(!ipv6(options), options);
 });
 
+test("an alert cut by the end of its header is none, whatever follows (RFC 8200 §4.2)", () => {
+  const ipv4Octets = hex("94040000");
+  const ipv6Octets = hex("3a0005020000");
+  for (let cut = 1; cut <= 3; cut++) {
+    assert.ok(!ipv4Alerts(ipv4Octets, 0, 4 - cut));
+    assert.ok(!hopByHopAlerts(ipv6Octets, 0, 6 - cut));
+  }
+});
+
 test("both walks end on any octets and read none outside (RFC 791 §3.1, RFC 8200 §4.2)", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 64 }), fc.nat(64), fc.nat(64), (octets, a, b) => {
