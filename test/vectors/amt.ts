@@ -1,7 +1,7 @@
 /**
  * One of each AMT message, and the variants that matter. Origin: RFC 7450 worked example, computed
- * from the message formats of RFC 7450 §5.1, RFC 3376 §4, RFC 3810 §5 and RFC 9601; the checksums
- * were confirmed by tshark. The gateway is 203.0.113.5:40123 (2001:db8:6::5), the relay
+ * from the message formats of RFC 7450 §5.1, RFC 3376 §4, RFC 3810 §5 and RFC 9601; tests verify
+ * every checksum. The gateway is 203.0.113.5:40123 (2001:db8:6::5), the relay
  * 198.51.100.10:2268 (2001:db8:5::10), the source 192.0.2.44 (2001:db8:44::44), the group 232.1.2.3
  * (ff3e::8000:1234).
  */

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { internetChecksum, pseudoHeaderSum, sumWords } from "../../src/wire/checksum.ts";
+import { AMT_VECTORS } from "../vectors/amt.ts";
 import { hex } from "../vectors/hex.ts";
 
 /** Octet by octet, end-around carry at once (RFC 1071 §4.1). */
@@ -82,4 +83,14 @@ test("a pseudo-header counts addresses, length and next header (RFC 8200 §8.1)"
       },
     ),
   );
+});
+
+test("the IPv4 and UDP checksums of the whole packets among the vectors are right (RFC 768)", () => {
+  const packets = AMT_VECTORS.flatMap(({ packet }) => packet ?? []);
+  assert.equal(packets.length, 7);
+  for (const packet of packets) {
+    assert.equal(internetChecksum(packet, 0, 20), 0);
+    const pseudoHeader = sumWords(packet, 12, 20, 17 + packet.length - 20);
+    assert.equal(internetChecksum(packet, 20, packet.length, pseudoHeader), 0);
+  }
 });
