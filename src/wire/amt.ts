@@ -160,7 +160,7 @@ export class GatewayFieldsView {
   }
   /**
    * Port and canonical address; `emitTeardown` makes the same 18 octets of it. Twelve zero octets
-   * mean IPv4, but for "::" and "::1" and their like: 0.0.0.0/8 is no gateway's address.
+   * mean IPv4 unless the thirteenth is zero too: "::1" is a gateway's address, 0.0.0.1 is not.
    */
   get endpoint(): Endpoint {
     const ipv4 = this.octets[14] !== 0 && this.octets.subarray(2, 14).every((octet) => octet === 0);

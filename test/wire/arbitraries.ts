@@ -111,11 +111,14 @@ export const family: fc.Arbitrary<Family> = fc.constantFrom(4, 6);
 export const nonce = fc.integer({ min: 0, max: 0xffffffff });
 export const mac = fc.uint8Array({ minLength: 6, maxLength: 6 });
 
-/** An endpoint that can be one: its IPv4 address is not in 0.0.0.0/8. */
+/**
+ * An endpoint that can be one: its IPv4 address is not in 0.0.0.0/8, and its IPv6 address is not the
+ * IPv4-compatible form of any other (deprecated by RFC 4291 §2.5.5.1).
+ */
 export const endpoint: fc.Arbitrary<Endpoint> = plain({
   address: fc.oneof(
     address(4).filter((text) => !text.startsWith("0.")),
-    address(6),
+    address(6).filter((text) => !/^::[0-9a-f]{3,4}:[0-9a-f]+$/.test(text)),
   ),
   port: fc.integer({ min: 0, max: 0xffff }),
 });
