@@ -147,6 +147,14 @@ export function baseAddress(memory: WebAssembly.Memory): number {
   return address;
 }
 
+/**
+ * The absolute address of octets that a structure points to. They stay there as long as the caller
+ * holds on to them.
+ */
+export function addressOf(octets: Uint8Array): number {
+  return Number(load().koffi.address(octets));
+}
+
 /** Refuses a descriptor or number that koffi would silently bend. */
 function check(call: string, ...values: number[]): void {
   for (const value of values)
@@ -169,13 +177,17 @@ export function close(fd: number): void {
   load().close(fd);
 }
 
-/** ioctl with a structure, which the kernel may fill. Returns the result or a negated errno. */
-export function ioctl(fd: number, request: number, structure: Uint8Array): number {
+/**
+ * ioctl with a structure, which the kernel may fill, or a plain number for the requests that take
+ * one in place of an address. Returns the result or a negated errno.
+ */
+export function ioctl(fd: number, request: number, argument: Uint8Array | number): number {
   check("ioctl", fd);
   if (!Number.isInteger(request) || request < 0 || request > 0xffffffff)
     throw new BugError(`ioctl: ${request} is no request`);
+  if (typeof argument === "number") check("ioctl", argument);
   const bound = load();
-  const result = bound.ioctl(fd, request, structure);
+  const result = bound.ioctl(fd, request, argument);
   return result < 0 ? negatedErrno(bound) : result;
 }
 

@@ -1,32 +1,279 @@
-/** Packet sockets: multicast that an interface receives or that local applications send on it. */
+/**
+ * Packet sockets: multicast that an interface receives, or that local applications send on it.
+ * Read packet(7) and `multicastFilter` first.
+ */
+import { ETHERNET_LENGTH, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../assembly/layout/system.ts";
+import {
+  IPV4_DESTINATION,
+  IPV4_PROTOCOL,
+  IPV6_DESTINATION,
+  IPV6_HEADER,
+  IPV6_NEXT_HEADER,
+  PROTOCOL_HOP_BY_HOP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_IGMP,
+} from "../../assembly/layout/ip.ts";
 import type { Family } from "../core/address.ts";
-import { BugError } from "../core/errors.ts";
+import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
+import { osError } from "./errno.ts";
+import {
+  SOCK_DGRAM,
+  SOCK_RAW,
+  addressOf,
+  bind,
+  close,
+  getsockopt,
+  setsockopt,
+  socket,
+  trySetsockopt,
+} from "./libc.ts";
+import { ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE, readLink } from "./link.ts";
+import type { Link } from "./link.ts";
+
+const AF_PACKET = 17;
+const ETH_P_ALL = 0x0003;
+const SOL_PACKET = 263;
+const PACKET_STATISTICS = 6;
+const PACKET_VNET_HDR = 15;
+const SO_ATTACH_FILTER = 26;
+const ARPHRD_TUNNEL = 768;
+const ARPHRD_RAWIP = 519;
 
 export interface PacketOptions {
   readonly interface: string;
+  /** Which of IPv4 and IPv6 to take. */
   readonly families: readonly Family[];
   /** Asks for a virtio_net_hdr of VNET_LENGTH octets before each frame. */
   readonly vnetHeader: boolean;
+  /** Octets wanted of the kernel's buffer; see `sizeBuffer`. */
   readonly receiveBuffer?: number;
 }
 
 /**
- * What recvmmsg delivers: [virtio_net_hdr if `vnetHeader`] [link header of `linkHeader` octets]
- * IP header ...
+ * An open socket, not blocking. Each message of recvmmsg is one frame:
+ *
+ *     [virtio_net_hdr, VNET_LENGTH octets, if `vnetHeader`] [`linkHeader` octets] IP header ...
+ *
+ * The kernel gives a virtio_net_hdr on SOCK_RAW only, and SOCK_RAW brings the link header. Its
+ * checksum start counts from the link header's first octet. What offloads did to a frame stands in
+ * the virtio_net_hdr: VNET_NEEDS_CHECKSUM (a local application's datagram, or a neighbour's on the
+ * same host, with a partial checksum) and a GSO type with a segment size (a train that a local
+ * application sent as one, or that was merged on receipt). Without it partial checksums and
+ * super-packets can't be told.
+ *
+ * VLAN: a tagged frame that arrives on the parent interface has its tag taken off before a packet
+ * socket sees it, and would look like an untagged one; the filter leaves it out. Open the VLAN
+ * interface itself to take its packets: there they come untagged.
+ *
+ * recvmmsg may answer -EINVAL for a single frame whose offload has no virtio_net_hdr form; it is
+ * gone and the next call goes on. -ENETDOWN comes once when the interface goes down; the socket
+ * works again when it comes up.
  */
 export interface PacketSocket {
   readonly fd: number;
+  /** False when not asked for, or when the kernel refused. */
   readonly vnetHeader: boolean;
   /** Octets of link header before the IP header: 14 on Ethernet and loopback, 0 on TUN. */
   readonly linkHeader: number;
-  /** Octets that the kernel granted. */
+  /** Octets that the kernel granted, its overhead included. */
   readonly receiveBuffer: number;
 }
 
+/**
+ * Opens a packet socket on one interface that takes multicast, in both directions. On loopback
+ * only what arrives is taken: there each packet passes twice. Throws OsError.
+ */
 export function openPacket(options: PacketOptions): PacketSocket {
-  throw new BugError(`openPacket: ${options.interface}: not written yet`);
+  const link = readLink(options.interface);
+  const header = linkHeaderLength(link);
+  // A link whose header is of another length is read without it, and so without virtio_net_hdr.
+  const raw = header !== undefined;
+  const linkHeader = header ?? 0;
+  // Protocol 0 receives nothing until the filter is in place.
+  const type = raw ? SOCK_RAW : SOCK_DGRAM;
+  const mend = "run as root or give CAP_NET_RAW";
+  const fd = socket(AF_PACKET, type, 0, `packet socket on ${link.name}`, mend);
+  try {
+    attachFilter(fd, multicastFilter(options.families, linkHeader, !link.loopback), link.name);
+    const vnetHeader =
+      raw && options.vnetHeader && trySetsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, 1) === 0;
+    const receiveBuffer = sizeBuffer(fd, "receive", options.receiveBuffer);
+    // Only a socket for all protocols is shown what the host itself sends.
+    bind(fd, linkName(link.index, ETH_P_ALL), link.name);
+    return { fd, vnetHeader, linkHeader, receiveBuffer };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }
+
 /** Frames that found no room in the socket's buffer since the last call. */
 export function readPacketDrops(fd: number): number {
-  throw new BugError(`readPacketDrops: ${fd}: not written yet`);
+  const statistics = getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, 8);
+  if (typeof statistics === "number")
+    throw osError("PACKET_STATISTICS", -statistics, `descriptor ${fd}`);
+  // tpacket_stats: packets, drops
+  return new DataView(statistics.buffer).getUint32(4, true);
+}
+
+/** A sockaddr_ll: family, protocol in network order, interface index. */
+function linkName(index: number, protocol: number): Uint8Array {
+  const name = new Uint8Array(20);
+  const view = new DataView(name.buffer);
+  view.setUint16(0, AF_PACKET, true);
+  view.setUint16(2, protocol);
+  view.setInt32(4, index, true);
+  return name;
+}
+
+/** Octets before the IP header of a frame; undefined for a kind of link that varies. */
+function linkHeaderLength(link: Link): number | undefined {
+  switch (link.hardwareType) {
+    case ARPHRD_ETHER:
+    case ARPHRD_LOOPBACK:
+      return ETHERNET_LENGTH;
+    case ARPHRD_NONE:
+    case ARPHRD_RAWIP:
+    case ARPHRD_TUNNEL:
+      return 0;
+    default:
+      return undefined;
+  }
+}
+
+/** One instruction of classic BPF (linux/filter.h). */
+export interface Instruction {
+  readonly code: number;
+  /** Instructions to skip when a comparison holds, and when not. */
+  readonly yes: number;
+  readonly no: number;
+  readonly value: number;
+}
+
+// Instruction codes: class, size or operation, mode.
+const LOAD_WORD = 0x20; // BPF_LD | BPF_W | BPF_ABS
+const LOAD_BYTE = 0x30; // BPF_LD | BPF_B | BPF_ABS
+const LOAD_BYTE_AT_X = 0x50; // BPF_LD | BPF_B | BPF_IND
+const ADD = 0x04; // BPF_ALU | BPF_ADD | BPF_K
+const AND = 0x54; // BPF_ALU | BPF_AND | BPF_K
+const SHIFT_LEFT = 0x64; // BPF_ALU | BPF_LSH | BPF_K
+const TO_X = 0x07; // BPF_MISC | BPF_TAX
+const IF_EQUAL = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+const IF_GREATER = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+const RETURN = 0x06; // BPF_RET | BPF_K
+
+// What the kernel knows besides the octets, as offsets to load (SKF_AD_OFF).
+const KNOWN_PROTOCOL = 0xfffff000;
+const KNOWN_DIRECTION = 0xfffff004; // PACKET_HOST ...
+const KNOWN_VLAN_TAG = 0xfffff030; // 1 when a tag was taken off
+
+const PACKET_OTHERHOST = 3;
+const PACKET_OUTGOING = 4;
+
+/** MLD messages (RFC 3810 §5, RFC 2710 §3): queries, MLDv1 reports, dones, MLDv2 reports. */
+const MLD_TYPES = [130, 131, 132, 143];
+
+type Label = "drop" | "take" | "ipv4" | "ipv6" | "next";
+interface Step {
+  readonly code: number;
+  readonly value: number;
+  readonly yes?: Label;
+  readonly no?: Label;
+  readonly label?: Label;
+}
+
+/**
+ * The filter program that takes a frame when it
+ * - had no VLAN tag, and is not for another host; when not `outgoing`, also not sent by this one;
+ * - is IPv4 to 224.0.0.0/4 but not 224.0.0.0/24 (link scope, RFC 5771 §4), and not IGMP; or
+ * - is IPv6 to ff00::/8 of scope 3 or more (RFC 4291 §2.7), and not MLD, with or without the
+ *   Hop-by-Hop header that MLD must have (RFC 3810 §5).
+ * A frame too short for a question is dropped: a load beyond its end ends the program with 0.
+ */
+export function multicastFilter(
+  families: readonly Family[],
+  linkHeader: number,
+  outgoing: boolean,
+): Instruction[] {
+  const ip = linkHeader;
+  const isMld = (code: number, value: number): Step[] => [
+    { code, value },
+    ...MLD_TYPES.map((type): Step => ({ code: IF_EQUAL, value: type, yes: "drop" })),
+    { code: RETURN, value: 0xffffffff },
+  ];
+  const ipv4: Step[] = [
+    { code: LOAD_WORD, value: ip + IPV4_DESTINATION, label: "ipv4" },
+    { code: AND, value: 0xf0000000 },
+    { code: IF_EQUAL, value: 0xe0000000, no: "drop" },
+    { code: LOAD_WORD, value: ip + IPV4_DESTINATION },
+    { code: AND, value: 0xffffff00 },
+    { code: IF_EQUAL, value: 0xe0000000, yes: "drop" },
+    { code: LOAD_BYTE, value: ip + IPV4_PROTOCOL },
+    { code: IF_EQUAL, value: PROTOCOL_IGMP, yes: "drop", no: "take" },
+  ];
+  const ipv6: Step[] = [
+    { code: LOAD_BYTE, value: ip + IPV6_DESTINATION, label: "ipv6" },
+    { code: IF_EQUAL, value: 0xff, no: "drop" },
+    { code: LOAD_BYTE, value: ip + IPV6_DESTINATION + 1 },
+    { code: AND, value: 0x0f },
+    { code: IF_GREATER, value: 2, no: "drop" },
+    { code: LOAD_BYTE, value: ip + IPV6_NEXT_HEADER },
+    { code: IF_EQUAL, value: PROTOCOL_ICMPV6, no: "next" },
+    ...isMld(LOAD_BYTE, ip + IPV6_HEADER),
+    { code: IF_EQUAL, value: PROTOCOL_HOP_BY_HOP, no: "take", label: "next" },
+    { code: LOAD_BYTE, value: ip + IPV6_HEADER },
+    { code: IF_EQUAL, value: PROTOCOL_ICMPV6, no: "take" },
+    // Past the Hop-by-Hop header, which counts its 8 octets from 0 (RFC 8200 §4.3).
+    { code: LOAD_BYTE, value: ip + IPV6_HEADER + 1 },
+    { code: ADD, value: 1 },
+    { code: SHIFT_LEFT, value: 3 },
+    { code: TO_X, value: 0 },
+    ...isMld(LOAD_BYTE_AT_X, ip + IPV6_HEADER),
+  ];
+  const v4 = families.includes(4);
+  const v6 = families.includes(6);
+  return assemble([
+    { code: LOAD_WORD, value: KNOWN_VLAN_TAG },
+    { code: IF_EQUAL, value: 0, no: "drop" },
+    { code: LOAD_WORD, value: KNOWN_DIRECTION },
+    { code: IF_EQUAL, value: PACKET_OTHERHOST, yes: "drop" },
+    ...(outgoing ? [] : [{ code: IF_EQUAL, value: PACKET_OUTGOING, yes: "drop" } as const]),
+    { code: LOAD_WORD, value: KNOWN_PROTOCOL },
+    ...(v4 ? [{ code: IF_EQUAL, value: ETHERTYPE_IPV4, yes: "ipv4" } as const] : []),
+    ...(v6 ? [{ code: IF_EQUAL, value: ETHERTYPE_IPV6, yes: "ipv6" } as const] : []),
+    { code: RETURN, value: 0 },
+    ...(v4 ? ipv4 : []),
+    ...(v6 ? ipv6 : []),
+    { code: RETURN, value: 0, label: "drop" },
+    { code: RETURN, value: 0xffffffff, label: "take" },
+  ]);
+}
+
+/** Turns labels, which all lie ahead, into distances. A comparison without a label goes on. */
+function assemble(steps: readonly Step[]): Instruction[] {
+  const distance = (from: number, label: Label | undefined): number =>
+    label === undefined ? 0 : steps.findIndex((step) => step.label === label) - from - 1;
+  return steps.map(({ code, value, yes, no }, at) => ({
+    code,
+    yes: distance(at, yes),
+    no: distance(at, no),
+    value,
+  }));
+}
+
+function attachFilter(fd: number, program: readonly Instruction[], subject: string): void {
+  const octets = new Uint8Array(8 * program.length);
+  const view = new DataView(octets.buffer);
+  for (const [i, { code, yes, no, value }] of program.entries()) {
+    view.setUint16(8 * i, code, true);
+    view.setUint8(8 * i + 2, yes);
+    view.setUint8(8 * i + 3, no);
+    view.setUint32(8 * i + 4, value, true);
+  }
+  // sock_fprog: count, padding, address
+  const descriptor = new Uint8Array(16);
+  const head = new DataView(descriptor.buffer);
+  head.setUint16(0, program.length, true);
+  head.setBigUint64(8, BigInt(addressOf(octets)), true);
+  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, descriptor, `packet filter on ${subject}`);
 }

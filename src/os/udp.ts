@@ -1,37 +1,115 @@
-/** UDP sockets for the lanes. */
+/** UDP sockets for the lanes. Read udp(7) on UDP_SEGMENT and UDP_GRO first. */
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_UDP,
+  IP_PKTINFO,
+  SOCKADDR_IN6_LENGTH,
+  UDP_GRO,
+  UDP_SEGMENT,
+} from "../../assembly/layout/system.ts";
+import { endpointText, familyOf } from "../core/address.ts";
 import type { Endpoint } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
+import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
+import { SOCK_DGRAM, bind, close, getsockname, setsockopt, socket, trySetsockopt } from "./libc.ts";
+import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
+
+const SO_REUSEPORT = 15;
+const IP_MTU_DISCOVER = 10;
+const IP_RECVTTL = 12;
+const IPV6_MTU_DISCOVER = 23;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+const IPV6_RECVHOPLIMIT = 51;
+const PMTUDISC_DONT = 0;
+const PMTUDISC_DO = 2;
 
 export interface UdpOptions {
   /** Where to bind; port 0 takes a free one. */
   readonly local: Endpoint;
   /** Interface index, for a link-local IPv6 address. */
   readonly scope?: number;
-  /** Lets several sockets share the endpoint; the kernel spreads flows over them. */
+  /**
+   * Lets several sockets of one user share the endpoint; the kernel spreads flows over them. All of
+   * them must ask for it.
+   */
   readonly reusePort?: boolean;
-  /** Octets wanted of the kernel's buffers. */
+  /** Octets wanted of the kernel's buffers; see `sizeBuffer`. */
   readonly receiveBuffer?: number;
   readonly sendBuffer?: number;
-  /** Asks for receive offload: super-packets, each with a UDP_GRO cmsg. */
+  /** Asks for receive offload: trains of equal datagrams arrive as one message. */
   readonly gro?: boolean;
-  /** True: DF set, too big is refused with EMSGSIZE. False: the kernel fragments. */
+  /**
+   * True: DF is set and what exceeds the path's MTU is refused with EMSGSIZE. False: DF is clear
+   * and the kernel fragments. Left out: the host's setting (net.ipv4.ip_no_pmtu_disc).
+   */
   readonly dontFragment?: boolean;
-  /** Asks for an IP_PKTINFO or IPV6_PKTINFO cmsg with each message. */
+  /** Asks for each message's destination address. */
   readonly destination?: boolean;
-  /** Asks for an IP_TTL or IPV6_HOPLIMIT cmsg with each message. */
+  /** Asks for each message's TTL or hop limit. */
   readonly hopLimit?: boolean;
 }
 
+/**
+ * An open socket, not blocking. Ancillary data that the kernel delivers with a message, each in a
+ * space of a multiple of CMSG_ALIGN octets: UDP_GRO 24 (only when the message is a train), IP_TTL
+ * or IPV6_HOPLIMIT 24, IP_PKTINFO 32 or IPV6_PKTINFO 40; together at most 88. Any number of
+ * datagrams of a train, up to 65,507 octets, fill one message, so a slot must hold as much when
+ * `gro` is true: what is beyond a slot's end is lost (MSG_TRUNC).
+ */
 export interface UdpSocket {
   readonly fd: number;
+  /** Where it is bound, with the port that was chosen. */
   readonly local: Endpoint;
+  /** True when trains may arrive. */
   readonly gro: boolean;
+  /**
+   * True when UDP_SEGMENT messages may be sent. A device without checksum offload can still refuse
+   * one with EIO on older kernels; send its datagrams singly then.
+   */
   readonly gso: boolean;
-  /** Octets that the kernel granted. */
+  /** Octets that the kernel granted, its overhead included. */
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
 }
 
+/** Opens and binds a UDP socket. Throws OsError. */
 export function openUdp(options: UdpOptions): UdpSocket {
-  throw new BugError(`openUdp: ${options.local.address}: not written yet`);
+  const { local, scope = 0 } = options;
+  const v4 = familyOf(local.address) === 4;
+  const text = endpointText(local);
+  const name = encodeSockaddr(local.address, local.port, scope);
+  const fd = socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0, `UDP ${text}`);
+  try {
+    const level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+    if (!v4) setsockopt(fd, level, IPV6_V6ONLY, 1, `IPV6_V6ONLY ${text}`);
+    if (options.reusePort) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1, `SO_REUSEPORT ${text}`);
+    if (options.dontFragment !== undefined) {
+      const option = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
+      const value = options.dontFragment ? PMTUDISC_DO : PMTUDISC_DONT;
+      setsockopt(fd, level, option, value, `MTU_DISCOVER ${text}`);
+    }
+    if (options.destination)
+      setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, `PKTINFO ${text}`);
+    if (options.hopLimit)
+      setsockopt(fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, 1, `RECVTTL ${text}`);
+    const receiveBuffer = sizeBuffer(fd, "receive", options.receiveBuffer);
+    const sendBuffer = sizeBuffer(fd, "send", options.sendBuffer);
+    // Segment size 0 means none, and is refused by a kernel without the option.
+    const gso = trySetsockopt(fd, IPPROTO_UDP, UDP_SEGMENT, 0) === 0;
+    const gro = options.gro === true && trySetsockopt(fd, IPPROTO_UDP, UDP_GRO, 1) === 0;
+    bind(fd, name, text, local.port > 0 && local.port < 1024 ? LOW_PORT : undefined);
+    const bound = decodeSockaddr(getsockname(fd, SOCKADDR_IN6_LENGTH));
+    if (!bound) throw new BugError(`getsockname ${text}: not an endpoint`);
+    return { fd, local: bound, gro, gso, receiveBuffer, sendBuffer };
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
 }
+
+const LOW_PORT =
+  "ports below 1024 need root or CAP_NET_BIND_SERVICE, and may be in use by another program";
