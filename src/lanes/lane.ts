@@ -76,6 +76,11 @@ export class Lane {
     this.#used = stages.map(() => 0);
   }
 
+  /** False while a batch waits for the outlet. */
+  get idle(): boolean {
+    return !this.#filling;
+  }
+
   /** Begins to wait on all ports. */
   start(): void {
     const ports = new Set(this.#stages.map((stage) => stage.port));
@@ -102,8 +107,11 @@ export class Lane {
     this.#applySome();
   }
 
-  /** Takes batches from a stage's port until it has no more or has had its turn. */
-  pump(stage: Stage): void {
+  /**
+   * Takes batches from a stage's port until it has no more or has had its turn. False while the
+   * outlet is full, and nothing is taken.
+   */
+  pump(stage: Stage): boolean {
     const index = this.#stages.indexOf(stage);
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
       this.#core.rxArm(stage.region, this.#used[index]!);
@@ -111,7 +119,7 @@ export class Lane {
       this.#used[index] = Math.max(count, 0);
       if (count <= 0) {
         if (count < 0) this.#receiveFailed(-count);
-        return;
+        return true;
       }
       this.#tally(TALLY_RECEIVE_CALLS, 1);
       this.#tally(TALLY_RECEIVED_MESSAGES, count);
@@ -122,8 +130,9 @@ export class Lane {
       }
       this.#ring();
       if (!this.#filling) this.#applySome();
-      if (count < RX_CAPACITY) return;
+      if (count < RX_CAPACITY) break;
     }
+    return !this.#filling;
   }
 
   #ready(port: Port, ready: Readiness): void {

@@ -43,15 +43,22 @@ export class MemoryPort implements Port {
   readonly departures: Departure[] = [];
   /** Messages that `send` takes before it answers -EAGAIN. */
   room = Infinity;
-  readonly #view: DataView;
+  #callback: (ready: Readiness) => void = () => {};
 
   /** `header` is how many octets the port puts before a packet. */
   constructor(
     readonly arena: ArenaView,
     readonly region: number,
     readonly header: number,
-  ) {
-    this.#view = new DataView(arena.memory.buffer);
+  ) {}
+
+  /** The arena as it is now: it grows, and a view does not. */
+  get #view(): DataView {
+    return new DataView(this.arena.memory.buffer);
+  }
+
+  get #octets(): Uint8Array {
+    return new Uint8Array(this.arena.memory.buffer);
   }
 
   receive(): number {
@@ -68,7 +75,15 @@ export class MemoryPort implements Port {
     return taken;
   }
 
-  watch(_callback: (ready: Readiness) => void): void {}
+  watch(callback: (ready: Readiness) => void): void {
+    this.#callback = callback;
+  }
+
+  /** Tells the watcher that there is room again. */
+  becomeWritable(): void {
+    this.#callback({ readable: false, writable: true });
+  }
+
   want(_readable: boolean, _writable: boolean): void {}
   close(): void {}
 
@@ -76,7 +91,7 @@ export class MemoryPort implements Port {
     const header = this.region + RX_HEADERS + (i << system.MMSGHDR_SHIFT);
     const start = this.region + RX_SLOTS + i * RX_SLOT + RX_HEADROOM - this.header;
     const kept = octets.subarray(0, RX_ROOM + this.header);
-    this.arena.octets.set(kept, start);
+    this.#octets.set(kept, start);
     this.#view.setUint32(header + system.MMSGHDR_LENGTH, kept.length, true);
     const name = this.region + RX_NAMES + (i << RX_NAME_SHIFT);
     this.#view.setUint32(
@@ -99,7 +114,7 @@ export class MemoryPort implements Port {
     const isV4 = octets.length === 4;
     this.#view.setUint16(at, isV4 ? system.AF_INET : system.AF_INET6, true);
     this.#view.setUint16(at + system.SOCKADDR_PORT, port);
-    this.arena.octets.set(
+    this.#octets.set(
       octets,
       at + (isV4 ? system.SOCKADDR_IN_ADDRESS : system.SOCKADDR_IN6_ADDRESS),
     );
@@ -128,7 +143,7 @@ export class MemoryPort implements Port {
       const iovec = iovecs + (i << system.IOVEC_SHIFT);
       const length = this.#view.getUint32(iovec + system.IOVEC_LENGTH, true);
       const start = this.#at(iovec + system.IOVEC_BASE)!;
-      parts.push(this.arena.octets.slice(start, start + length));
+      parts.push(this.#octets.slice(start, start + length));
     }
     return Uint8Array.from(Buffer.concat(parts));
   }
@@ -139,8 +154,8 @@ export class MemoryPort implements Port {
     const name = this.#at(header + system.MMSGHDR_NAME)!;
     const isV4 = this.#view.getUint16(name, true) === system.AF_INET;
     const address = isV4
-      ? formatAddress(this.arena.octets, name + system.SOCKADDR_IN_ADDRESS, 4)
-      : formatAddress(this.arena.octets, name + system.SOCKADDR_IN6_ADDRESS, 6);
+      ? formatAddress(this.#octets, name + system.SOCKADDR_IN_ADDRESS, 4)
+      : formatAddress(this.#octets, name + system.SOCKADDR_IN6_ADDRESS, 6);
     return { address, port: this.#view.getUint16(name + system.SOCKADDR_PORT) };
   }
 
@@ -149,7 +164,7 @@ export class MemoryPort implements Port {
     const absolute = Number(this.#view.getBigUint64(pointer, true));
     if (absolute === 0) return undefined;
     const offset = absolute - this.arena.base;
-    if (offset < 0 || offset >= this.arena.octets.length)
+    if (offset < 0 || offset >= this.#octets.length)
       throw new RangeError(`the pointer at ${pointer} leaves the arena: ${absolute}`);
     return offset;
   }

@@ -1,5 +1,5 @@
 /** A lane on a desk: the real core and loop over memory ports. */
-import { FRAME_VNET } from "../../assembly/layout/arena.ts";
+import { ARENA_COMMANDS, FRAME_VNET } from "../../assembly/layout/arena.ts";
 import type { Entropy } from "../../src/core/machine.ts";
 import { CommandWriter, PuntReader, readLedger, type Ledger } from "../../src/engine/arena.ts";
 import { compileCore, createArena, startCore, type Core } from "../../src/engine/core.ts";
@@ -58,6 +58,7 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
           { port: inner, region: inside, begin: (n) => core.deviceControl(inside, n, frame) },
         ];
   const lane = new Lane(core, arena, stages, role === "relay" ? socket : inner, () => {});
+  lane.start();
   const commands = new CommandWriter(arena, () => {});
   return {
     core,
@@ -70,9 +71,9 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
       do {
         commands.flush();
         lane.commands();
-      } while (commands.backlog > 0);
+      } while (core.ringWaiting(ARENA_COMMANDS) > 0 && lane.idle);
       for (const stage of stages)
-        while ((stage.port as MemoryPort).arrivals.length > 0) lane.pump(stage);
+        while ((stage.port as MemoryPort).arrivals.length > 0 && lane.pump(stage));
       lane.commands();
     },
     ledger: () => readLedger(arena),

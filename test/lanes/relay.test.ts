@@ -90,7 +90,7 @@ test("each member of a route gets each packet, in order, as the reference engine
   }
 });
 
-test("a full outlet holds the batch back and loses nothing", () => {
+test("a full outlet holds the batch back, in order, and commands wait until it has left", () => {
   const bed = makeBed("relay");
   bed.commands.config(CONFIG_SEGMENTS, 4);
   for (let tunnel = 0; tunnel < 3; tunnel++) {
@@ -98,19 +98,34 @@ test("a full outlet holds the batch back and loses nothing", () => {
     bed.commands.route(COMMAND_MEMBER_ADD, "239.1.1.1", undefined, tunnel);
   }
   bed.run();
-  bed.socket.room = 2;
-  for (let i = 0; i < 10; i++)
-    bed.inner.arrivals.push({
-      octets: vnet(
-        udpDatagram({ source: "10.9.9.9", group: "239.1.1.1", payload: payload(50, i) }),
-      ),
+  const sent: string[] = [];
+  const push = (i: number): void => {
+    const datagram = udpDatagram({
+      source: "10.9.9.9",
+      group: "239.1.1.1",
+      payload: payload(50, i),
     });
-  bed.commands.route(COMMAND_MEMBER_REMOVE, "239.1.1.1", undefined, 1);
-  bed.commands.flush();
-  const stage = bed.inner;
-  void stage;
+    sent.push(relayed(datagram));
+    bed.inner.arrivals.push({ octets: vnet(datagram) });
+  };
+  for (let i = 0; i < 10; i++) push(i);
+  bed.socket.room = 2;
   bed.run();
-  assert.ok(bed.socket.departures.length < 30);
+  bed.commands.route(COMMAND_MEMBER_REMOVE, "239.1.1.1", undefined, 1);
+  bed.run();
+  assert.ok(bed.socket.departures.length < 10, "the port had room for two messages only");
+  bed.socket.room = Infinity;
+  bed.socket.becomeWritable();
+  bed.run();
+  push(10);
+  bed.run();
+  const to = (port: number): string[] =>
+    bed.socket.departures
+      .filter((departure) => departure.to!.port === port)
+      .map(({ octets }) => Buffer.from(octets).toString("hex"));
+  assert.deepEqual(to(1000), sent);
+  assert.deepEqual(to(1001), sent.slice(0, 10));
+  assert.deepEqual(to(1002), sent);
 });
 
 test("a super-packet leaves as the datagrams it stands for", () => {
