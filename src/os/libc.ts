@@ -33,6 +33,8 @@ const PROTOTYPES = {
   setsockopt: "int setsockopt(int, int, int, void *, uint32_t)",
   getsockopt: "int getsockopt(int, int, int, void *, void *)",
   send: "intptr_t send(int, void *, size_t, int)",
+  sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
+  put: "intptr_t write(int, void *, size_t)",
   recv: "intptr_t recv(int, void *, size_t, int)",
 } as const;
 
@@ -271,6 +273,23 @@ export function getsockopt(
   const bound = load();
   if (bound.getsockopt(fd, level, name, octets, used) < 0) return negatedErrno(bound);
   return octets.subarray(0, Math.min(length, used[0]!));
+}
+
+/** Sends one datagram to a sockaddr, without waiting. Returns its length or a negated errno. */
+export function sendTo(fd: number, octets: Uint8Array, name: Uint8Array): number {
+  check("sendto", fd);
+  const bound = load();
+  const flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+  const sent = bound.sendto(fd, octets, octets.length, flags, name, name.length);
+  return sent < 0 ? negatedErrno(bound) : sent;
+}
+
+/** Writes octets of the host language. Returns how many were taken or a negated errno. */
+export function put(fd: number, octets: Uint8Array): number {
+  check("write", fd);
+  const bound = load();
+  const written = bound.put(fd, octets, octets.length);
+  return written < 0 ? negatedErrno(bound) : written;
 }
 
 /** Sends octets on a connected socket, without waiting. Returns how many, or a negated errno. */

@@ -14,7 +14,7 @@ import { endpointText, familyOf } from "../core/address.ts";
 import type { Endpoint } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
-import { SOCK_DGRAM, bind, close, getsockname, setsockopt, socket, trySetsockopt } from "./libc.ts";
+import { SOCK_DGRAM, sendTo, bind, close, getsockname, setsockopt, socket, trySetsockopt } from "./libc.ts";
 import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 
 const SO_REUSEPORT = 15;
@@ -113,3 +113,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
 
 const LOW_PORT =
   "ports below 1024 need root or CAP_NET_BIND_SERVICE, and may be in use by another program";
+
+/** Sends one datagram, without waiting. Returns its length or a negated errno. */
+export function sendDatagram(fd: number, octets: Uint8Array, to: Endpoint): number {
+  return sendTo(fd, octets, encodeSockaddr(to.address, to.port));
+}

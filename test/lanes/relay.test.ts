@@ -37,7 +37,7 @@ test("each member of a route gets each packet, in order, as the reference engine
   for (const simd of [true, false]) {
     const bed = makeBed("relay", 0, simd);
     bed.commands.config(CONFIG_SEGMENTS, 64);
-    for (let tunnel = 0; tunnel < 1500; tunnel++) {
+    for (let tunnel = 0; tunnel < 1100; tunnel++) {
       bed.commands.tunnel(tunnel, {
         address: `10.0.${tunnel >> 8}.${tunnel & 255}`,
         port: 1000 + tunnel,
@@ -48,11 +48,11 @@ test("each member of a route gets each packet, in order, as the reference engine
     bed.commands.route(COMMAND_MEMBER_ADD, "ff3e::1234", undefined, 7777);
     bed.run();
     const sent: string[] = [];
-    for (let i = 0; i < 400; i++) {
+    for (let i = 0; i < 60; i++) {
       const datagram = udpDatagram({
         source: "192.0.2.44",
         group: "232.1.2.3",
-        payload: payload(i % 5 === 4 ? 100 : 1316, i),
+        payload: payload(i % 5 === 4 ? 100 : 300, i),
         id: i,
       });
       sent.push(relayed(datagram));
@@ -77,16 +77,16 @@ test("each member of a route gets each packet, in order, as the reference engine
       if (!got.has(key)) got.set(key, []);
       got.get(key)!.push(Buffer.from(octets).toString("hex"));
     }
-    assert.equal(got.size, 1501);
+    assert.equal(got.size, 1101);
     assert.deepEqual(got.get("10.0.0.0:1000"), sent);
-    assert.deepEqual(got.get("10.0.5.219:2499"), sent);
+    assert.deepEqual(got.get("10.0.4.75:2099"), sent);
     assert.deepEqual(got.get("[2001:db8::7]:9"), [relayed(v6)]);
     const { stages } = bed.ledger();
-    assert.equal(stages[STAGE_INGEST]![STAGE_RECEIVED], 402);
-    assert.equal(stages[STAGE_INGEST]![VERDICT_FORWARDED], 401);
+    assert.equal(stages[STAGE_INGEST]![STAGE_RECEIVED], 62);
+    assert.equal(stages[STAGE_INGEST]![VERDICT_FORWARDED], 61);
     assert.equal(stages[STAGE_INGEST]![VERDICT_NO_ROUTE], 1);
-    assert.equal(stages[STAGE_EGRESS]![STAGE_RECEIVED], 1500 * 400 + 1);
-    assert.equal(stages[STAGE_EGRESS]![VERDICT_FORWARDED], 1500 * 400 + 1);
+    assert.equal(stages[STAGE_EGRESS]![STAGE_RECEIVED], 1100 * 60 + 1);
+    assert.equal(stages[STAGE_EGRESS]![VERDICT_FORWARDED], 1100 * 60 + 1);
   }
 });
 

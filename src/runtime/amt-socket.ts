@@ -1,0 +1,73 @@
+/** The UDP sockets of one AMT endpoint, a socket for each lane. */
+import { networkInterfaces } from "node:os";
+import { canonicalAddress, familyOf, type Endpoint } from "../core/address.ts";
+import { close } from "../os/libc.ts";
+import { readLink } from "../os/link.ts";
+import { openUdp, sendDatagram, type UdpSocket } from "../os/udp.ts";
+
+/** Octets of kernel buffer: for a burst of a few hundred trains of 64 KiB each way. */
+const BUFFER = 16 * 1024 * 1024;
+
+/** MTU assumed where the address does not tell the interface. */
+const USUAL_MTU = 1500;
+
+/** Octets of outer IP, UDP and AMT header (RFC 7450 §5.3.3.6.1). */
+const OVERHEAD = { 4: 30, 6: 50 } as const;
+
+export class AmtSocket {
+  readonly sockets: readonly UdpSocket[];
+  readonly local: Endpoint;
+  /** Sends that the system refused. */
+  refused = 0;
+
+  /** Opens `lanes` sockets on `local`; the kernel spreads the peers over them. */
+  constructor(local: Endpoint, lanes: number, gro: boolean) {
+    const sockets: UdpSocket[] = [];
+    try {
+      for (let lane = 0; lane < lanes; lane++) {
+        const at = sockets[0]?.local ?? local;
+        sockets.push(
+          openUdp({
+            local: at,
+            reusePort: lanes > 1,
+            gro,
+            dontFragment: true,
+            receiveBuffer: BUFFER,
+            sendBuffer: BUFFER,
+          }),
+        );
+      }
+    } catch (error) {
+      for (const { fd } of sockets) close(fd);
+      throw error;
+    }
+    this.sockets = sockets;
+    this.local = sockets[0]!.local;
+  }
+
+  /** True when one message can be many datagrams. */
+  get gso(): boolean {
+    return this.sockets.every((socket) => socket.gso);
+  }
+
+  /** Sends a control message. What the kernel refuses is counted: the protocol repeats it. */
+  send(octets: Uint8Array, to: Endpoint): void {
+    if (sendDatagram(this.sockets[0]!.fd, octets, to) < 0) this.refused++;
+  }
+
+  close(): void {
+    for (const { fd } of this.sockets) close(fd);
+  }
+}
+
+/** The largest inner datagram for the interface that has this address, or for an MTU given. */
+export function tunnelMtu(local: Endpoint, mtu?: number): number {
+  return (mtu ?? linkMtu(local)) - OVERHEAD[familyOf(local.address)];
+}
+
+function linkMtu(local: Endpoint): number {
+  for (const [name, addresses] of Object.entries(networkInterfaces()))
+    if (addresses?.some(({ address }) => canonicalAddress(address) === local.address))
+      return readLink(name).mtu;
+  return USUAL_MTU;
+}

@@ -1,0 +1,5 @@
+/** The services that the command and the library start. */
+export { startGateway } from "./gateway.ts";
+export { startReceive } from "./receive.ts";
+export { startRelay } from "./relay.ts";
+export type { Service, ServiceStatus } from "./service.ts";

@@ -1,0 +1,154 @@
+/**
+ * Where a relay's multicast comes from, and whom it asks for it: an interface on which it joins
+ * like a host, or a device into which the host's own multicast routing forwards.
+ */
+import {
+  FRAME_ETHERNET,
+  FRAME_IP,
+  FRAME_UDP,
+  FRAME_VNET,
+  FRAME_VNET_ETHERNET,
+} from "../../assembly/layout/arena.ts";
+import type { RelayConfig } from "../config/relay.ts";
+import { familyOf, type Address, type Family } from "../core/address.ts";
+import type { Inlet } from "../lanes/plan.ts";
+import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
+import { SystemEntropy } from "../os/entropy.ts";
+import { close, put } from "../os/libc.ts";
+import { readLink, setMtu, setUp } from "../os/link.ts";
+import { Joins } from "../os/membership.ts";
+import { openPacket } from "../os/packet.ts";
+import { openTun } from "../os/tun.ts";
+import { openUdp } from "../os/udp.ts";
+import { emitReportDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
+import type { GroupFilter } from "../wire/membership.ts";
+import { Driver } from "./driver.ts";
+
+/** Octets of kernel buffer for what arrives while the lane sends. */
+const BUFFER = 32 * 1024 * 1024;
+
+/** Where reports on a device come from: any address will do, hosts' link-local ones are usual. */
+const REPORT_SOURCE: Readonly<Record<Family, Address>> = { 4: "0.0.0.0", 6: "fe80::a:7:50" };
+
+export interface Ingress {
+  /** What each lane reads, one list for each. */
+  readonly inlets: readonly (readonly Inlet[])[];
+  /** One word or two for the operator. */
+  readonly text: string;
+  /** Asks for this of a group from now on. */
+  want(group: Address, filter: GroupFilter): void;
+  /** A membership packet that came in beside the data. */
+  membership(octets: Uint8Array): void;
+  /** Leaves everything and closes the descriptors. */
+  close(): void;
+}
+
+/** Opens what the configuration says, for this many lanes. */
+export function openIngress(config: RelayConfig, lanes: number, mtu: number): Ingress {
+  if (config.tun !== undefined) return openDevice(config.tun, lanes, mtu);
+  if (config.ingressPorts !== undefined)
+    return openPorts(config.ingress, config.ingressPorts, lanes);
+  return openInterface(config.ingress, lanes);
+}
+
+/** An interface: the kernel joins for us, a packet socket takes what comes. */
+function openInterface(name: string, lanes: number): Ingress {
+  const joins = new Joins(readLink(name).index);
+  const fds: number[] = [];
+  const inlets = Array.from({ length: lanes }, (): Inlet[] => {
+    const socket = openPacket({
+      interface: name,
+      families: [4, 6],
+      vnetHeader: true,
+      receiveBuffer: BUFFER,
+    });
+    fds.push(socket.fd);
+    const bare = socket.linkHeader > 0 ? FRAME_ETHERNET : FRAME_IP;
+    const vnet = socket.linkHeader > 0 ? FRAME_VNET_ETHERNET : FRAME_VNET;
+    return [{ kind: "socket", fd: socket.fd, frame: socket.vnetHeader ? vnet : bare }];
+  });
+  return {
+    inlets,
+    text: `ingress ${name}`,
+    want: (group, filter) => void joins.set(group, filter),
+    membership: () => {},
+    close() {
+      joins.close();
+      for (const fd of fds) close(fd);
+    },
+  };
+}
+
+/** An interface without privilege: ordinary sockets, for the UDP ports that are named. */
+function openPorts(name: string, ports: readonly number[], lanes: number): Ingress {
+  const joins = new Joins(readLink(name).index);
+  const fds: number[] = [];
+  const inlets = Array.from({ length: lanes }, () =>
+    ports.map((port): Inlet => {
+      const socket = openUdp({
+        local: { address: "0.0.0.0", port },
+        reusePort: lanes > 1,
+        receiveBuffer: BUFFER,
+        destination: true,
+        hopLimit: true,
+      });
+      fds.push(socket.fd);
+      return { kind: "socket", fd: socket.fd, frame: FRAME_UDP, port };
+    }),
+  );
+  return {
+    inlets,
+    text: `ingress ${name}, UDP ${ports.join(", ")}`,
+    want: (group, filter) => void joins.set(group, filter),
+    membership: () => {},
+    close() {
+      joins.close();
+      for (const fd of fds) close(fd);
+    },
+  };
+}
+
+/** A device: multicast routing forwards into it, and sees our reports come out of it. */
+function openDevice(name: string, lanes: number, mtu: number): Ingress {
+  const devices = Array.from({ length: lanes }, () =>
+    openTun({
+      name,
+      kind: "tun",
+      vnetHeader: true,
+      multiQueue: lanes > 1,
+      offloads: { checksum: true, uso: true },
+    }),
+  );
+  const fd = devices[0]!.fd;
+  setMtu(name, mtu);
+  setUp(name, true);
+  const header = new Uint8Array(devices[0]!.vnetHeader ? 10 : 0);
+  const hosts = { 4: makeHost(4), 6: makeHost(6) };
+  return {
+    inlets: devices.map((device) => [
+      { kind: "device", fd: device.fd, frame: device.vnetHeader ? FRAME_VNET : FRAME_IP },
+    ]),
+    text: `device ${name}`,
+    want: (group, filter) => hosts[familyOf(group)].handle({ kind: "set", group, filter }),
+    membership(octets) {
+      const parsed = parseMembershipDatagram(octets, { requireRouterAlert: false });
+      if ("drop" in parsed || parsed.message.kind !== "query") return;
+      hosts[parsed.family].handle({ kind: "query", query: parsed.message });
+    },
+    close() {
+      for (const host of Object.values(hosts)) host.close();
+      for (const device of devices) close(device.fd);
+    },
+  };
+
+  /** The host half that speaks for all gateways together (RFC 4605 §4.1). */
+  function makeHost(family: Family): Driver<HostInput, HostOutput> {
+    const machine = new MembershipHost({ family, entropy: new SystemEntropy() });
+    return new Driver<HostInput, HostOutput>(machine, { kind: "timeout" }, ({ message }) => {
+      if (message.kind !== "report") return;
+      const sender = { family, source: REPORT_SOURCE[family], mtu };
+      for (const datagram of emitReportDatagrams(message.records, sender))
+        put(fd, Uint8Array.from([...header, ...datagram]));
+    });
+  }
+}

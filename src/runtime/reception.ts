@@ -1,0 +1,212 @@
+/**
+ * What a gateway and a receiver share: the AMT gateway machine over one socket, its lanes, and the
+ * reception state that the lanes filter by.
+ */
+import {
+  COMMAND_MEMBER_ADD,
+  COMMAND_MEMBER_REMOVE,
+  COMMAND_ROUTE_ADD,
+  COMMAND_ROUTE_REMOVE,
+  TALLY_OCTETS,
+} from "../../assembly/layout/arena.ts";
+import type { Address, Endpoint } from "../core/address.ts";
+import type { CommandWriter, Punt } from "../engine/arena.ts";
+import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
+import { SystemEntropy } from "../os/entropy.ts";
+import { ForwardingTable, type RouteChange } from "../protocols/amt/forwarding.ts";
+import {
+  AmtGateway,
+  type GatewayInput,
+  type GatewayOutput,
+  type GatewayState,
+} from "../protocols/amt/gateway.ts";
+import type { GroupFilter } from "../wire/membership.ts";
+import { AmtSocket } from "./amt-socket.ts";
+import { Driver } from "./driver.ts";
+import type { ServiceStatus } from "./service.ts";
+import { Tale } from "./tale.ts";
+
+/** The one tunnel of a gateway's tables: what the host, or the receiver, wants. */
+const HOST = 0;
+
+/** How long a stop waits for the last messages. */
+const STOP_PATIENCE = 3_000;
+
+/** How often a gateway looks whether data still comes. */
+const SILENCE_CHECK = 1_000;
+
+/** Data that had come and then stays away for so long makes the gateway ask its relay. */
+const SILENCE = 5_000;
+
+export interface ReceptionOptions {
+  readonly name: string;
+  readonly role: "gateway" | "receive";
+  readonly local: Endpoint;
+  readonly relay: Endpoint | undefined;
+  readonly discovery: Endpoint | undefined;
+  readonly lanes: number;
+  /** The other descriptors of each lane. */
+  ports(lane: number, socket: number): LanePorts;
+  /** Values that a lane which starts must have besides its tables. */
+  prime(commands: CommandWriter): void;
+  /** A packet that the host sent to the device. */
+  device(punt: Punt): void;
+  /** Whether a lane that dies is replaced. */
+  readonly replace: boolean;
+}
+
+export class Reception {
+  readonly tale: Tale;
+  readonly socket: AmtSocket;
+  readonly #options: ReceptionOptions;
+  readonly #driver: Driver<GatewayInput, GatewayOutput>;
+  readonly #forwarding = new ForwardingTable((change) => this.#forward(change));
+  #lanes: LaneSet | undefined;
+  #relay: Endpoint | undefined;
+  #state: GatewayState = "idle";
+  #stopped: (() => void) | undefined;
+  #silence: NodeJS.Timeout | undefined;
+  #heard = 0;
+  #heardAt = 0;
+
+  constructor(options: ReceptionOptions) {
+    this.#options = options;
+    this.tale = new Tale(options.name, options.role);
+    this.socket = new AmtSocket(options.local, options.lanes, true);
+    const machine = new AmtGateway({
+      relay: options.relay,
+      discovery: options.discovery,
+      entropy: new SystemEntropy(),
+    });
+    this.#driver = new Driver<GatewayInput, GatewayOutput>(machine, { kind: "timeout" }, (output) =>
+      this.#take(output),
+    );
+  }
+
+  /** Starts the lanes, then the protocol. */
+  async start(): Promise<void> {
+    this.#lanes = await LaneSet.start({
+      replace: this.#options.replace,
+      lanes: this.socket.sockets.map(({ fd }, lane) => this.#options.ports(lane, fd)),
+      prime: (_lane, commands) => this.#prime(commands),
+      punt: (_lane, punt) => this.#punt(punt),
+      failed: (reason) => this.tale.end(reason),
+    });
+    this.#driver.handle({ kind: "start" });
+    this.#silence = setInterval(() => this.#listen(), SILENCE_CHECK);
+  }
+
+  /** What is wanted of a group from now on, by all listeners together. */
+  want(group: Address, filter: GroupFilter): void {
+    this.#forwarding.set(HOST, group, filter);
+    this.#lanes?.flush();
+    this.#driver.handle({ kind: "membership", group, filter });
+  }
+
+  /** Leaves all groups, tears the tunnel down, and stops the lanes. */
+  async stop(): Promise<void> {
+    clearInterval(this.#silence);
+    await new Promise<void>((resolve) => {
+      const patience = setTimeout(resolve, STOP_PATIENCE);
+      this.#stopped = () => {
+        clearTimeout(patience);
+        resolve();
+      };
+      this.#driver.handle({ kind: "stop" });
+    });
+    this.#driver.close();
+    await this.#lanes?.stop();
+    this.socket.close();
+  }
+
+  /** Ends without a word to the relay, as when the start failed. */
+  abandon(): void {
+    clearInterval(this.#silence);
+    this.#driver.close();
+    this.socket.close();
+  }
+
+  status(): ServiceStatus {
+    return {
+      ...this.tale.status(this.#lanes),
+      state: this.#state,
+      local: this.socket.local,
+      ...(this.#relay ? { relay: this.#relay } : {}),
+      tunnels: [],
+      groups: Array.from(this.#forwarding.groups(), ({ group, filter, members }) => ({
+        group,
+        ...filter,
+        members,
+      })),
+    };
+  }
+
+  #prime(commands: CommandWriter): void {
+    this.#options.prime(commands);
+    commands.relay(this.#relay);
+    for (const change of this.#forwarding.routes()) tell(commands, change);
+  }
+
+  #punt(punt: Punt): void {
+    if (!punt.from) return this.#options.device(punt);
+    this.#driver.handle({ kind: "datagram", octets: punt.octets, from: punt.from });
+  }
+
+  #take(output: GatewayOutput): void {
+    switch (output.kind) {
+      case "send":
+        return this.socket.send(output.octets, output.to);
+      case "relay":
+        this.#relay = output.endpoint;
+        this.#each((commands) => commands.relay(output.endpoint));
+        return;
+      case "state":
+        this.#state = output.state;
+        return;
+      case "accepted":
+        return this.tale.accepted(output.type);
+      case "dropped":
+        return this.tale.dropped(output.drop);
+      case "stopped":
+        return this.#stopped?.();
+      case "query":
+    }
+  }
+
+  #forward(change: RouteChange | { readonly kind: "upstream" }): void {
+    if (change.kind !== "upstream") this.#each((commands) => tell(commands, change));
+  }
+
+  #each(change: (commands: CommandWriter) => void): void {
+    for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++) change(this.#lanes!.commands(lane));
+    this.#lanes?.flush();
+  }
+
+  /** Notices that data which used to come does not, as after the relay's restart. */
+  #listen(): void {
+    const octets = this.#lanes?.ledger().tallies[TALLY_OCTETS] ?? 0;
+    const now = performance.now();
+    if (octets > this.#heard) {
+      this.#heard = octets;
+      this.#heardAt = now;
+    } else if (this.#heardAt > 0 && now - this.#heardAt >= SILENCE) {
+      // Once for each silence: the query interval goes on from there.
+      this.#heardAt = 0;
+      this.#driver.handle({ kind: "silent" });
+    }
+  }
+}
+
+/** Passes a change of the tables to a lane. */
+function tell(commands: CommandWriter, change: RouteChange): void {
+  const add = change.change === "add";
+  if (change.kind === "route")
+    commands.route(add ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE, change.group, change.source);
+  else
+    commands.route(
+      add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE,
+      change.group,
+      change.source,
+      HOST,
+    );
+}
