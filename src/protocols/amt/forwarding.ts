@@ -9,6 +9,7 @@
  * may be empty, and then drops what others would get by (*,G).
  */
 import type { Address } from "../../core/address.ts";
+import { EVERYTHING, NOTHING, isEmpty, sameFilter } from "../../membership/filter.ts";
 import type { GroupFilter } from "../../wire/membership.ts";
 
 /** A command to the data plane. `source` is left out in those for (*,G). */
@@ -43,9 +44,6 @@ export interface ForwardedGroup {
   /** How many tunnels want something of it. */
   readonly members: number;
 }
-
-const NOTHING: GroupFilter = { mode: "include", sources: [] };
-const ALL: GroupFilter = { mode: "exclude", sources: [] };
 
 /** An (S,G) route. */
 class SourceRoute {
@@ -95,7 +93,7 @@ export class ForwardingTable {
   set(tunnel: number, group: Address, filter: GroupFilter): void {
     let state = this.#groups.get(group);
     if (state === undefined) {
-      if (isNothing(filter)) return;
+      if (isEmpty(filter)) return;
       state = new GroupState(group);
       this.#groups.set(group, state);
     }
@@ -161,7 +159,7 @@ export class ForwardingTable {
       state.stale = true;
       this.#emit({ kind: "route", change: "remove", group: state.group, source: route.source });
     }
-    if (isNothing(after)) state.filters.delete(tunnel);
+    if (isEmpty(after)) state.filters.delete(tunnel);
     else state.filters.set(tunnel, shared(state, after));
   }
 
@@ -219,21 +217,11 @@ function* routesOf(
 
 /** The filter to keep: many tunnels want the same, and share one object and its strings. */
 function shared(state: GroupState, filter: GroupFilter): GroupFilter {
-  if (filter.sources.length === 0) return ALL;
+  if (filter.sources.length === 0) return EVERYTHING;
   if (filter.mode === "include" && filter.sources.length === 1)
     return state.routes.get(filter.sources[0]!)!.only;
   return {
     mode: filter.mode,
     sources: filter.sources.map((source) => state.routes.get(source)!.source),
   };
-}
-
-function isNothing(filter: GroupFilter): boolean {
-  return filter.mode === "include" && filter.sources.length === 0;
-}
-
-function sameFilter(one: GroupFilter, other: GroupFilter): boolean {
-  if (one.mode !== other.mode || one.sources.length !== other.sources.length) return false;
-  const sources = new Set(other.sources);
-  return one.sources.every((source) => sources.has(source));
 }

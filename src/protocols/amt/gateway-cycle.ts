@@ -6,10 +6,15 @@
  */
 import { type Address, type Endpoint, type Family, sameEndpoint } from "../../core/address.ts";
 import type { Entropy, Millis } from "../../core/machine.ts";
+import { NOTHING, isEmpty } from "../../membership/filter.ts";
 import { MembershipHost } from "../../membership/host.ts";
 import { type QueryView, emitRequest, emitTeardown, emitUpdate } from "../../wire/amt.ts";
-import { emitReportDatagrams } from "../../wire/membership-datagram.ts";
-import type { GroupFilter, MembershipQuery } from "../../wire/membership.ts";
+import {
+  type MembershipSender,
+  emitMembershipDatagram,
+  emitReportDatagrams,
+} from "../../wire/membership-datagram.ts";
+import type { GroupFilter, MembershipMessage, MembershipQuery } from "../../wire/membership.ts";
 import { newNonce, retryWait } from "./backoff.ts";
 
 /** For a relay that does not say (RFC 3376 §4.1.7, §8.2; §8.1). */
@@ -120,15 +125,15 @@ export class Cycle {
 
   /** Sets what is wanted of a group and says so, if there is a relay to say it to. */
   want(group: Address, filter: GroupFilter, now: Millis): void {
-    if (filter.mode === "include" && filter.sources.length === 0) this.#groups.delete(group);
+    if (isEmpty(filter)) this.#groups.delete(group);
     else this.#groups.add(group);
-    this.#host.handle({ kind: "filter", group, filter }, now);
+    this.#host.handle({ kind: "set", group, filter }, now);
     this.#report();
   }
 
   /** Leaves all groups. */
   leave(now: Millis): void {
-    for (const group of this.#groups) this.want(group, { mode: "include", sources: [] }, now);
+    for (const group of this.#groups) this.want(group, NOTHING, now);
     this.#repeat = undefined;
   }
 
@@ -244,7 +249,7 @@ export class Cycle {
 
   /** Answers the Query at once, and `more` times again. */
   #answer(query: MembershipQuery, more: number, now: Millis): void {
-    this.#host.handle({ kind: "query", query: { ...query, maxResponse: 0 } }, now);
+    this.#host.handle({ kind: "query", query, immediate: true }, now);
     this.#report();
     this.#repeat =
       more > 0 && this.wanted
@@ -262,7 +267,7 @@ export class Cycle {
       if (heard === undefined) continue;
       const { mac, nonce } = heard.last;
       const sender = { family: this.family, source: REPORT_SOURCE[this.family], mtu: REPORT_MTU };
-      for (const datagram of emitReportDatagrams(out.records, sender))
+      for (const datagram of emitReports(out.message, sender))
         this.#send(emitUpdate({ mac, nonce, datagram }), heard.relay);
       this.reported = true;
     }
@@ -273,4 +278,13 @@ export class Cycle {
     if (this.#relay === undefined || this.last === undefined || !this.answered) return undefined;
     return { relay: this.#relay, last: this.last };
   }
+}
+
+/** The datagrams that say `message`, several if it is a long report. */
+function emitReports(
+  message: MembershipMessage,
+  sender: MembershipSender & { readonly mtu: number },
+): Uint8Array[] {
+  if (message.kind === "report") return emitReportDatagrams(message.records, sender);
+  return [emitMembershipDatagram(message, sender)];
 }

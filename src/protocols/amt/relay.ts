@@ -31,7 +31,8 @@ import type { Drop } from "../../core/drops.ts";
 import type { Entropy, Machine, Millis } from "../../core/machine.ts";
 import { Outbox } from "../../core/outbox.ts";
 import { Timers } from "../../core/timers.ts";
-import { MembershipRouter } from "../../membership/router.ts";
+import { isEmpty } from "../../membership/filter.ts";
+import { MembershipRouter, type RouterOptions } from "../../membership/router.ts";
 import {
   amtType,
   emitAdvertisement,
@@ -59,6 +60,10 @@ import { type Tunnel, Tunnels } from "./tunnels.ts";
 
 /** The previous secret holds for this many query intervals (§5.3.5). */
 const SECRET_GRACE = 2;
+/** Hosts behind one gateway whose reports it may pass on unmerged. */
+const REPORTERS = 64;
+/** RFC 3376 §8.8; the relay sends no such queries, but leaves take effect at once. */
+const LAST_MEMBER_QUERY_INTERVAL: Millis = 1_000;
 /** Sources of the General Queries: any will do (§5.1.4), hosts want a link-local one for MLD. */
 const QUERY_SOURCE = { 4: "0.0.0.0", 6: "fe80::1" } as const;
 
@@ -147,6 +152,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #forwarding: ForwardingTable;
   /** When a tunnel's memberships next need looking at; may be earlier than they do. */
   readonly #timers = new Timers<Tunnel>();
+  /** The settings of every tunnel's membership databases. */
+  readonly #database: Pick<RouterOptions, "timers" | "limits">;
   readonly #queries: Readonly<Record<Family, Uint8Array>>;
   readonly #out = new Outbox<RelayOutput>();
   #draining = false;
@@ -156,6 +163,15 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     const { entropy, secretInterval, queryInterval } = options;
     this.#mac = new ResponseMac(entropy, secretInterval, SECRET_GRACE * queryInterval);
     this.#forwarding = new ForwardingTable((change) => this.#out.push(change));
+    this.#database = {
+      timers: {
+        robustness: options.robustness,
+        queryInterval,
+        queryResponseInterval: options.queryResponseInterval,
+        lastMemberQueryInterval: LAST_MEMBER_QUERY_INTERVAL,
+      },
+      limits: { groups: options.maxGroups, sources: options.maxSources, reporters: REPORTERS },
+    };
     this.#queries = { 4: this.#generalQuery(4), 6: this.#generalQuery(6) };
   }
 
@@ -174,11 +190,11 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
           this.#expire(due, now);
         return;
       case "unreachable":
-        this.#unreachable(input.gateway);
+        this.#unreachable(input.gateway, now);
         return;
       case "drain":
         this.#draining = true;
-        for (const tunnel of this.#tunnels) this.#end(tunnel);
+        for (const tunnel of this.#tunnels) this.#end(tunnel, now);
     }
   }
 
@@ -192,8 +208,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
   /** All tunnels. */
   *tunnels(): IterableIterator<RelayTunnel> {
-    for (const { number, gateway, local, since, groups } of this.#tunnels)
-      yield { tunnel: number, gateway, local, since, groups: groups.size };
+    for (const tunnel of this.#tunnels) {
+      const { number, gateway, local, since } = tunnel;
+      yield { tunnel: number, gateway, local, since, groups: groupsOf(tunnel) };
+    }
   }
 
   /** All groups that some gateway wants. */
@@ -263,7 +281,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     const { requireRouterAlert } = this.#options;
     const datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert });
     if ("drop" in datagram) return datagram.drop;
-    const { family, message } = datagram;
+    const { family, message, source } = datagram;
     if (message.kind === "query" || message.generation === 1) return VERDICT_MEMBERSHIP_TYPE;
     const proof = this.#mac.verify(view.mac, from, view.nonce, now);
     if (proof === undefined) return VERDICT_BAD_MAC;
@@ -286,8 +304,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       }
     }
     const tunnel = known ?? this.#tunnels.add(from, to, proof.ecn, now);
-    const drop = this.#apply(tunnel, family, report, now);
-    if (tunnel.groups.size === 0) this.#end(tunnel);
+    const drop = this.#apply(tunnel, family, report, source, now);
+    if (groupsOf(tunnel) === 0) this.#end(tunnel, now);
     else this.#arm(tunnel);
     return drop;
   }
@@ -300,36 +318,32 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (this.#mac.verify(view.mac, gateway, view.nonce, now) === undefined) return VERDICT_BAD_MAC;
     const tunnel = this.#tunnels.get(gateway);
     if (tunnel === undefined) return VERDICT_UNKNOWN_TUNNEL;
-    this.#end(tunnel);
+    this.#end(tunnel, now);
     return undefined;
   }
 
-  #unreachable(gateway: Endpoint): void {
+  #unreachable(gateway: Endpoint, now: Millis): void {
     const tunnel = this.#tunnels.get(gateway);
     const { toleratedUnreachable } = this.#options;
     if (tunnel === undefined || toleratedUnreachable === undefined) return;
     tunnel.unreachable++;
-    if (tunnel.unreachable > toleratedUnreachable) this.#end(tunnel);
+    if (tunnel.unreachable > toleratedUnreachable) this.#end(tunnel, now);
   }
 
   /** Hands a report to the tunnel's membership database. Answers the limit that it ran into. */
-  #apply(tunnel: Tunnel, family: Family, message: Report, now: Millis): Drop | undefined {
+  #apply(
+    tunnel: Tunnel,
+    family: Family,
+    message: Report,
+    from: Address,
+    now: Millis,
+  ): Drop | undefined {
     let router = tunnel.routers[family];
     if (router === undefined) {
-      const { queryInterval, queryResponseInterval, robustness, maxGroups, maxSources } =
-        this.#options;
-      router = new MembershipRouter({
-        family,
-        role: "tracked",
-        robustness,
-        queryInterval,
-        queryResponseInterval,
-        maxGroups,
-        maxSources,
-      });
+      router = new MembershipRouter({ family, role: "tracked", ...this.#database });
       tunnel.routers[family] = router;
     }
-    router.handle({ kind: "message", message }, now);
+    router.handle({ kind: "message", message, from }, now);
     return this.#forward(tunnel, router);
   }
 
@@ -341,12 +355,11 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         drop ??= out.drop;
         continue;
       }
+      if (out.kind === "query") continue;
       const { group, filter } = out;
-      if (filter.mode === "include" && filter.sources.length === 0) tunnel.groups.delete(group);
-      else {
-        if (!tunnel.up) this.#out.push(up(tunnel));
+      if (!tunnel.up && !isEmpty(filter)) {
         tunnel.up = true;
-        tunnel.groups.add(group);
+        this.#out.push(up(tunnel));
       }
       this.#forwarding.set(tunnel.number, group, filter);
     }
@@ -368,15 +381,16 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       router.handle({ kind: "timeout" }, now);
       this.#forward(tunnel, router);
     }
-    if (tunnel.groups.size === 0) this.#end(tunnel);
+    if (groupsOf(tunnel) === 0) this.#end(tunnel, now);
     else this.#arm(tunnel);
   }
 
   /** Ends a tunnel and all its memberships. */
-  #end(tunnel: Tunnel): void {
-    for (const group of tunnel.groups)
-      this.#forwarding.set(tunnel.number, group, { mode: "include", sources: [] });
-    tunnel.groups.clear();
+  #end(tunnel: Tunnel, now: Millis): void {
+    for (const router of routersOf(tunnel)) {
+      router.handle({ kind: "clear" }, now);
+      this.#forward(tunnel, router);
+    }
     this.#timers.delete(tunnel);
     this.#tunnels.remove(tunnel);
     if (tunnel.up) this.#out.push({ kind: "tunnel-down", tunnel: tunnel.number });
@@ -389,6 +403,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
 function up({ number, gateway, local, ecn }: Tunnel): TunnelUp {
   return { kind: "tunnel-up", tunnel: number, gateway, local, ecn };
+}
+
+function groupsOf(tunnel: Tunnel): number {
+  return (tunnel.routers[4]?.groupCount ?? 0) + (tunnel.routers[6]?.groupCount ?? 0);
 }
 
 function routersOf(tunnel: Tunnel): MembershipRouter[] {

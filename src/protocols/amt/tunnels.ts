@@ -21,8 +21,6 @@ export interface Tunnel {
   unreachable: number;
   /** It was announced to the data plane. */
   up: boolean;
-  /** The groups it wants something of. */
-  readonly groups: Set<Address>;
   readonly routers: Partial<Record<Family, MembershipRouter>>;
 }
 
@@ -64,7 +62,6 @@ export class Tunnels {
       ecn,
       unreachable: 0,
       up: false,
-      groups: new Set(),
       routers: {},
     };
     this.#byGateway.set(key, tunnel);
