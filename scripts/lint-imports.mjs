@@ -10,7 +10,7 @@ export const MAY_IMPORT = {
   "src/core": ["assembly/layout"],
   "src/wire": ["src/core", "assembly/layout"],
   "src/membership": ["src/wire", "src/core"],
-  "src/protocols/amt": ["src/membership", "src/wire", "src/core"],
+  "src/protocols/amt": ["src/membership", "src/wire", "src/core", "assembly/layout"],
   "src/engine": ["src/wire", "src/core", "assembly/layout"],
   "src/os": ["src/core", "assembly/layout"],
   "src/ports": ["src/os", "src/core", "assembly/layout"],

@@ -25,6 +25,11 @@ export function endpointText(endpoint: Endpoint): string {
   return familyOf(address) === 6 ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
+/** True when both name the same address and port. */
+export function sameEndpoint(one: Endpoint, other: Endpoint): boolean {
+  return one.address === other.address && one.port === other.port;
+}
+
 /** The canonical text of 4 or 16 octets in network order, read at `offset`. */
 export function formatAddress(octets: Uint8Array, offset: number, family: Family): Address {
   if (family === 4)

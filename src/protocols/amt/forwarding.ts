@@ -1,0 +1,227 @@
+/**
+ * Who gets which packet: from the filter of each tunnel for each group to the (S,G) and (*,G) routes
+ * of the data plane (RFC 7450 §5.3.3.6, RFC 3376 §6.3), and to what is asked upstream (RFC 4605 §4).
+ *
+ * The data plane looks up (S,G) first; if there is such a route only its list counts, else the list
+ * of (*,G) does. So the lists are resolved here: the (*,G) list has the tunnels in EXCLUDE mode, and
+ * an (S,G) route exists just while some tunnel names S, that is while it decides otherwise than
+ * (*,G). Its list has the tunnels that include S and those in EXCLUDE mode that do not block S; it
+ * may be empty, and then drops what others would get by (*,G).
+ */
+import type { Address } from "../../core/address.ts";
+import { EVERYTHING, NOTHING, isEmpty, sameFilter } from "../../membership/filter.ts";
+import type { GroupFilter } from "../../wire/membership.ts";
+
+/** A command to the data plane. `source` is left out in those for (*,G). */
+export type RouteChange =
+  /** Removing a route drops its list with it. */
+  | {
+      readonly kind: "route";
+      readonly change: "add" | "remove";
+      readonly group: Address;
+      readonly source?: Address;
+    }
+  | {
+      readonly kind: "member";
+      readonly change: "add" | "remove";
+      readonly group: Address;
+      readonly source?: Address;
+      readonly tunnel: number;
+    };
+
+/** What all tunnels together want of a group; INCLUDE of nothing when the last has left it. */
+export interface UpstreamChange {
+  readonly kind: "upstream";
+  readonly group: Address;
+  readonly filter: GroupFilter;
+}
+
+/** A group that some tunnel wants. */
+export interface ForwardedGroup {
+  readonly group: Address;
+  /** The merged filter, as asked upstream. */
+  readonly filter: GroupFilter;
+  /** How many tunnels want something of it. */
+  readonly members: number;
+}
+
+/** An (S,G) route. */
+class SourceRoute {
+  /** The tunnels that get S, resolved. */
+  readonly list = new Set<number>();
+  /** INCLUDE of S alone, shared by all tunnels that want just this. */
+  readonly only: GroupFilter;
+  /** How many tunnels name S in their filter, to include or to exclude it. */
+  named = 0;
+
+  constructor(readonly source: Address) {
+    this.only = { mode: "include", sources: [source] };
+  }
+}
+
+class GroupState {
+  readonly filters = new Map<number, GroupFilter>();
+  /** The (*,G) list: the tunnels in EXCLUDE mode. */
+  readonly star = new Set<number>();
+  readonly routes = new Map<Address, SourceRoute>();
+  upstream: GroupFilter = NOTHING;
+  /** Set when `upstream` may no longer be what the lists say. */
+  stale = false;
+
+  constructor(readonly group: Address) {}
+
+  /** The filter that lets pass what any tunnel wants. */
+  merged(): GroupFilter {
+    const exclude = this.star.size > 0;
+    const sources: Address[] = [];
+    for (const route of this.routes.values())
+      if (exclude === (route.list.size === 0)) sources.push(route.source);
+    return { mode: exclude ? "exclude" : "include", sources };
+  }
+}
+
+/** The table of one relay. A tunnel enters its new routes before it leaves the old ones. */
+export class ForwardingTable {
+  readonly #groups = new Map<Address, GroupState>();
+  readonly #emit: (change: RouteChange | UpstreamChange) => void;
+
+  constructor(emit: (change: RouteChange | UpstreamChange) => void) {
+    this.#emit = emit;
+  }
+
+  /** Sets what `tunnel` wants of `group`. INCLUDE of nothing removes the tunnel from the group. */
+  set(tunnel: number, group: Address, filter: GroupFilter): void {
+    let state = this.#groups.get(group);
+    if (state === undefined) {
+      if (isEmpty(filter)) return;
+      state = new GroupState(group);
+      this.#groups.set(group, state);
+    }
+    this.#change(state, tunnel, filter);
+    if (state.filters.size === 0) this.#groups.delete(group);
+    if (!state.stale) return;
+    state.stale = false;
+    const merged = state.merged();
+    if (sameFilter(merged, state.upstream)) return;
+    state.upstream = merged;
+    this.#emit({ kind: "upstream", group: state.group, filter: merged });
+  }
+
+  /** What `tunnel` wants of `group`. */
+  filter(tunnel: number, group: Address): GroupFilter {
+    return this.#groups.get(group)?.filters.get(tunnel) ?? NOTHING;
+  }
+
+  /** All groups that some tunnel wants. */
+  *groups(): IterableIterator<ForwardedGroup> {
+    for (const { group, upstream, filters } of this.#groups.values())
+      yield { group, filter: upstream, members: filters.size };
+  }
+
+  /** The commands that make the present routes in an empty data plane. */
+  *routes(): IterableIterator<RouteChange> {
+    for (const { group, star, routes } of this.#groups.values()) {
+      for (const { source, list } of routes.values()) {
+        yield { kind: "route", change: "add", group, source };
+        for (const tunnel of list) yield { kind: "member", change: "add", group, source, tunnel };
+      }
+      if (star.size > 0) yield { kind: "route", change: "add", group };
+      for (const tunnel of star) yield { kind: "member", change: "add", group, tunnel };
+    }
+  }
+
+  #change(state: GroupState, tunnel: number, after: GroupFilter): void {
+    const before = state.filters.get(tunnel) ?? NOTHING;
+    if (sameFilter(before, after)) return;
+    const named = new Set(before.sources);
+    const names = new Set(after.sources);
+    const exclude = after.mode === "exclude";
+    const turned = exclude !== (before.mode === "exclude");
+
+    // Names first: they decide which (S,G) routes there are.
+    for (const source of named) if (!names.has(source)) state.routes.get(source)!.named--;
+    for (const source of names) {
+      const route = state.routes.get(source) ?? this.#newRoute(state, source, tunnel, exclude);
+      if (!named.has(source)) route.named++;
+    }
+
+    // Then this tunnel's place in them, while all of them still decide.
+    for (const route of turned ? state.routes.values() : routesOf(state, named, names))
+      if (route.named > 0 && route.list.has(tunnel) !== (names.has(route.source) !== exclude))
+        this.#toggle(state, route, tunnel);
+    if (turned) this.#turn(state, tunnel, exclude);
+
+    // Routes that nobody names any more decide as (*,G) does.
+    for (const source of named) {
+      const route = state.routes.get(source)!;
+      if (route.named > 0) continue;
+      state.routes.delete(source);
+      state.stale = true;
+      this.#emit({ kind: "route", change: "remove", group: state.group, source: route.source });
+    }
+    if (isEmpty(after)) state.filters.delete(tunnel);
+    else state.filters.set(tunnel, shared(state, after));
+  }
+
+  /** A new (S,G) route with those of (*,G), less the tunnel that is changing if it blocks S. */
+  #newRoute(state: GroupState, source: Address, tunnel: number, exclude: boolean): SourceRoute {
+    const route = new SourceRoute(source);
+    state.routes.set(source, route);
+    state.stale = true;
+    const { group } = state;
+    this.#emit({ kind: "route", change: "add", group, source });
+    for (const other of state.star) {
+      if (other === tunnel && exclude) continue;
+      route.list.add(other);
+      this.#emit({ kind: "member", change: "add", group, source, tunnel: other });
+    }
+    return route;
+  }
+
+  /** Puts the tunnel on the list of an (S,G) route or takes it off. */
+  #toggle(state: GroupState, route: SourceRoute, tunnel: number): void {
+    const { group } = state;
+    const { source } = route;
+    if (route.list.delete(tunnel)) {
+      this.#emit({ kind: "member", change: "remove", group, source, tunnel });
+    } else {
+      route.list.add(tunnel);
+      this.#emit({ kind: "member", change: "add", group, source, tunnel });
+    }
+    if (route.list.size <= 1) state.stale = true;
+  }
+
+  /** Puts the tunnel on the (*,G) list or takes it off. */
+  #turn(state: GroupState, tunnel: number, exclude: boolean): void {
+    const { group, star } = state;
+    if (exclude) {
+      if (star.size === 0) this.#emit({ kind: "route", change: "add", group });
+      star.add(tunnel);
+      this.#emit({ kind: "member", change: "add", group, tunnel });
+    } else {
+      star.delete(tunnel);
+      if (star.size === 0) this.#emit({ kind: "route", change: "remove", group });
+      else this.#emit({ kind: "member", change: "remove", group, tunnel });
+    }
+    if (star.size <= 1) state.stale = true;
+  }
+}
+
+/** The (S,G) routes of these sources; some may come twice. */
+function* routesOf(
+  state: GroupState,
+  ...sources: readonly Set<Address>[]
+): IterableIterator<SourceRoute> {
+  for (const some of sources) for (const source of some) yield state.routes.get(source)!;
+}
+
+/** The filter to keep: many tunnels want the same, and share one object and its strings. */
+function shared(state: GroupState, filter: GroupFilter): GroupFilter {
+  if (filter.sources.length === 0) return EVERYTHING;
+  if (filter.mode === "include" && filter.sources.length === 1)
+    return state.routes.get(filter.sources[0]!)!.only;
+  return {
+    mode: filter.mode,
+    sources: filter.sources.map((source) => state.routes.get(source)!.source),
+  };
+}

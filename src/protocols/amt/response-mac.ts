@@ -1,0 +1,117 @@
+/**
+ * The Response MAC of a relay (RFC 7450 §5.3.5): proves, without any state, that who sends an
+ * Update or a Teardown has received a Membership Query at the endpoint that it names.
+ */
+import { type Endpoint, parseAddress } from "../../core/address.ts";
+import type { Entropy, Millis } from "../../core/machine.ts";
+import { sipHash24 } from "../../core/siphash.ts";
+
+/** Octets of a Response MAC. */
+export const RESPONSE_MAC_LENGTH = 6;
+
+/** What a verified MAC tells of the Request that it answers. */
+export interface VerifiedMac {
+  /** The Request's E flag: the gateway decapsulates ECN as RFC 6040 says (RFC 9601). */
+  readonly ecn: boolean;
+}
+
+const PLAIN: VerifiedMac = { ecn: false };
+const ECN: VerifiedMac = { ecn: true };
+
+// What is hashed: E and the family's length, port, nonce, then the address padded to 16 octets.
+// The protocol (P) stays out: some gateways use one nonce and one MAC for both protocols.
+const INPUT_KIND = 0;
+const INPUT_PORT = 2;
+const INPUT_NONCE = 4;
+const INPUT_ADDRESS = 8;
+const INPUT_LENGTH = 24;
+const KIND_ECN = 0x80;
+
+/**
+ * SipHash-2-4 over the endpoint and the nonce under a secret that is renewed by the clock, cut to 6
+ * octets. A MAC of the secret before the present one holds for a time of grace (§5.3.5).
+ */
+export class ResponseMac {
+  readonly #entropy: Entropy;
+  readonly #interval: Millis;
+  readonly #grace: Millis;
+  readonly #input = new Uint8Array(INPUT_LENGTH);
+  readonly #hash = new Uint32Array(2);
+  #secret: Uint32Array;
+  #previous: Uint32Array | undefined;
+  /** When the present secret came into use; undefined before the first. */
+  #since: Millis | undefined;
+
+  /** Secrets change every `interval`; the one before holds `grace` longer. */
+  constructor(entropy: Entropy, interval: Millis, grace: Millis) {
+    this.#entropy = entropy;
+    this.#interval = interval;
+    this.#grace = grace;
+    this.#secret = this.#newSecret();
+  }
+
+  /** Writes the MAC for a Request from `gateway` with `nonce` to the first 6 octets of `mac`. */
+  sign(mac: Uint8Array, gateway: Endpoint, nonce: number, ecn: boolean, now: Millis): void {
+    this.#renew(now);
+    this.#digest(this.#secret, gateway, nonce, ecn);
+    for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) mac[i] = this.#octet(i);
+  }
+
+  /**
+   * What the Request said that `mac` answers; undefined when the MAC is not ours for this endpoint
+   * and nonce, or is too old. Takes the same time wherever the octets differ.
+   */
+  verify(mac: Uint8Array, gateway: Endpoint, nonce: number, now: Millis): VerifiedMac | undefined {
+    this.#renew(now);
+    if (this.#matches(this.#secret, mac, gateway, nonce, false)) return PLAIN;
+    if (this.#matches(this.#secret, mac, gateway, nonce, true)) return ECN;
+    if (this.#previous === undefined || now - this.#since! >= this.#grace) return undefined;
+    if (this.#matches(this.#previous, mac, gateway, nonce, false)) return PLAIN;
+    if (this.#matches(this.#previous, mac, gateway, nonce, true)) return ECN;
+    return undefined;
+  }
+
+  /** Brings the secrets up to `now`. No timer is needed: a secret counts only when it is used. */
+  #renew(now: Millis): void {
+    this.#since ??= now;
+    const turns = Math.floor((now - this.#since) / this.#interval);
+    if (turns < 1) return;
+    // After two intervals or more without use, no secret that was handed out is still recent.
+    this.#previous = turns === 1 ? this.#secret : undefined;
+    this.#secret = this.#newSecret();
+    this.#since += turns * this.#interval;
+  }
+
+  #newSecret(): Uint32Array {
+    return Uint32Array.from({ length: 4 }, () => this.#entropy.u32());
+  }
+
+  #matches(
+    secret: Uint32Array,
+    mac: Uint8Array,
+    gateway: Endpoint,
+    nonce: number,
+    ecn: boolean,
+  ): boolean {
+    this.#digest(secret, gateway, nonce, ecn);
+    let difference = 0;
+    for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) difference |= mac[i]! ^ this.#octet(i);
+    return difference === 0;
+  }
+
+  #digest(secret: Uint32Array, gateway: Endpoint, nonce: number, ecn: boolean): void {
+    const input = this.#input;
+    const address = parseAddress(gateway.address)!;
+    input.fill(0);
+    input[INPUT_KIND] = address.length | (ecn ? KIND_ECN : 0);
+    input[INPUT_PORT] = gateway.port >> 8;
+    input[INPUT_PORT + 1] = gateway.port & 0xff;
+    for (let i = 0; i < 4; i++) input[INPUT_NONCE + i] = nonce >>> (24 - 8 * i);
+    input.set(address, INPUT_ADDRESS);
+    sipHash24(secret, input, this.#hash);
+  }
+
+  #octet(i: number): number {
+    return (this.#hash[i >> 2]! >>> (8 * (i & 3))) & 0xff;
+  }
+}

@@ -1,0 +1,175 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import {
+  ForwardingTable,
+  type RouteChange,
+  type UpstreamChange,
+} from "../../../src/protocols/amt/forwarding.ts";
+import type { GroupFilter } from "../../../src/wire/membership.ts";
+
+const G = "232.1.2.3";
+const S = "192.0.2.1";
+const T = "192.0.2.2";
+const include = (...sources: string[]): GroupFilter => ({ mode: "include", sources });
+const exclude = (...sources: string[]): GroupFilter => ({ mode: "exclude", sources });
+const NOTHING = include();
+
+/** What the data plane keeps, and how it looks up; refuses commands that change nothing. */
+class DataPlane {
+  readonly routes = new Map<string, Set<number>>();
+  static key(group: string, source: string | undefined): string {
+    return `${source ?? "*"},${group}`;
+  }
+  apply(change: RouteChange): void {
+    const key = DataPlane.key(change.group, change.source);
+    const list = this.routes.get(key);
+    if (change.kind === "route") {
+      assert.equal(list === undefined, change.change === "add", `${change.change} ${key}`);
+      if (change.change === "add") this.routes.set(key, new Set());
+      else this.routes.delete(key);
+    } else {
+      assert.ok(list, `member of absent ${key}`);
+      assert.equal(list.has(change.tunnel), change.change === "remove", `${change.change} ${key}`);
+      if (change.change === "add") list.add(change.tunnel);
+      else list.delete(change.tunnel);
+    }
+  }
+  gets(tunnel: number, group: string, source: string): boolean {
+    const list =
+      this.routes.get(DataPlane.key(group, source)) ??
+      this.routes.get(DataPlane.key(group, undefined));
+    return list?.has(tunnel) ?? false;
+  }
+}
+
+/** A table whose commands go to a data plane, and the list of them. */
+function rig() {
+  const plane = new DataPlane();
+  const changes: (RouteChange | UpstreamChange)[] = [];
+  const upstream = new Map<string, GroupFilter>();
+  const table = new ForwardingTable((change) => {
+    changes.push(change);
+    if (change.kind === "upstream") upstream.set(change.group, change.filter);
+    else plane.apply(change);
+  });
+  return { plane, changes, upstream, table };
+}
+
+const passes = (filter: GroupFilter, source: string) =>
+  filter.sources.includes(source) === (filter.mode === "include");
+
+test("an INCLUDE tunnel gets its source and nothing else (RFC 3376 §6.3)", () => {
+  const { table, changes } = rig();
+  table.set(1, G, include(S));
+  assert.deepEqual(changes, [
+    { kind: "route", change: "add", group: G, source: S },
+    { kind: "member", change: "add", group: G, source: S, tunnel: 1 },
+    { kind: "upstream", group: G, filter: include(S) },
+  ]);
+});
+
+test("an (S,G) route that comes to be takes along those of (*,G) who do not block S", () => {
+  const { table, changes, plane } = rig();
+  table.set(1, G, exclude());
+  table.set(2, G, exclude(T));
+  changes.length = 0;
+  table.set(3, G, include(S));
+  assert.deepEqual(changes, [
+    { kind: "route", change: "add", group: G, source: S },
+    { kind: "member", change: "add", group: G, source: S, tunnel: 1 },
+    { kind: "member", change: "add", group: G, source: S, tunnel: 2 },
+    { kind: "member", change: "add", group: G, source: S, tunnel: 3 },
+  ]);
+  assert.deepEqual(plane.routes.get(`${T},${G}`), new Set([1]));
+});
+
+test("a source that all block has a route with an empty list, and is blocked upstream", () => {
+  const { table, plane, upstream } = rig();
+  table.set(1, G, exclude(S));
+  assert.deepEqual(plane.routes.get(`${S},${G}`), new Set());
+  assert.deepEqual(upstream.get(G), exclude(S));
+  table.set(2, G, exclude());
+  assert.deepEqual(upstream.get(G), exclude());
+});
+
+test("the last to leave takes every route and the upstream membership along", () => {
+  const { table, plane, upstream } = rig();
+  table.set(1, G, exclude(S));
+  table.set(2, G, include(S, T));
+  table.set(1, G, NOTHING);
+  assert.deepEqual(upstream.get(G), include(S, T));
+  table.set(2, G, NOTHING);
+  assert.deepEqual(upstream.get(G), NOTHING);
+  assert.equal(plane.routes.size, 0);
+  assert.deepEqual([...table.groups()], []);
+});
+
+test("setting what is already so commands nothing", () => {
+  const { table, changes } = rig();
+  table.set(1, G, NOTHING);
+  table.set(1, G, include(S, T));
+  const before = changes.length;
+  table.set(1, G, include(T, S));
+  table.set(2, G, NOTHING);
+  assert.equal(changes.length, before);
+});
+
+test("after any changes each tunnel gets just what its filter wants, and upstream what any wants", () => {
+  const source = fc.constantFrom("s1", "s2", "s3", "s4", "s5");
+  const filter = fc.record({
+    mode: fc.constantFrom("include" as const, "exclude" as const),
+    sources: fc.uniqueArray(source),
+  });
+  const step = fc.record({ tunnel: fc.nat(4), group: fc.constantFrom("g1", "g2"), filter });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const { table, plane, upstream } = rig();
+      const wanted = new Map<string, GroupFilter>();
+      for (const { tunnel, group, filter: next } of steps) {
+        table.set(tunnel, group, next);
+        wanted.set(`${tunnel} ${group}`, next);
+        for (const g of ["g1", "g2"]) {
+          const filters = [0, 1, 2, 3, 4].map((t) => wanted.get(`${t} ${g}`) ?? NOTHING);
+          for (const s of ["s1", "s2", "s3", "s4", "s5", "elsewhere"]) {
+            for (const [t, one] of filters.entries())
+              assert.equal(plane.gets(t, g, s), passes(one, s), `${t} ${g} ${s}`);
+            const any = filters.some((one) => passes(one, s));
+            assert.equal(passes(upstream.get(g) ?? NOTHING, s), any, `upstream ${g} ${s}`);
+            // No route decides as (*,G) does.
+            const list = plane.routes.get(`${s},${g}`);
+            const star = plane.routes.get(`*,${g}`) ?? new Set();
+            if (list) assert.notDeepEqual(list, star);
+          }
+          assert.notEqual(plane.routes.get(`*,${g}`)?.size, 0);
+          for (const [t, one] of filters.entries())
+            assert.deepEqual(
+              [table.filter(t, g).mode, new Set(table.filter(t, g).sources)],
+              [one.mode, new Set(one.sources)],
+            );
+        }
+        const rebuilt = new DataPlane();
+        for (const change of table.routes()) rebuilt.apply(change);
+        assert.deepEqual(rebuilt.routes, plane.routes);
+      }
+    }),
+  );
+});
+
+test("a tunnel enters its new routes before it leaves the old ones", () => {
+  const { table, changes } = rig();
+  table.set(1, G, exclude());
+  changes.length = 0;
+  table.set(1, G, include(S));
+  table.set(1, G, exclude());
+  assert.deepEqual(changes, [
+    { kind: "route", change: "add", group: G, source: S },
+    { kind: "member", change: "add", group: G, source: S, tunnel: 1 },
+    { kind: "route", change: "remove", group: G },
+    { kind: "upstream", group: G, filter: include(S) },
+    { kind: "route", change: "add", group: G },
+    { kind: "member", change: "add", group: G, tunnel: 1 },
+    { kind: "route", change: "remove", group: G, source: S },
+    { kind: "upstream", group: G, filter: exclude() },
+  ]);
+});
