@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { close } from "../../src/os/libc.ts";
+import { findLink, setSysctl } from "../../src/os/link.ts";
+import { probeHost } from "../../src/os/probe.ts";
+import type { Probe } from "../../src/os/probe.ts";
+import { openUdp } from "../../src/os/udp.ts";
+import { enterNamespace, kernelTest } from "./namespace.ts";
+
+enterNamespace();
+
+const NAMES = [
+  "node",
+  "kernel",
+  "cores",
+  "wasm",
+  "koffi",
+  "capabilities",
+  "udp-segment",
+  "udp-gro",
+  "tun",
+  "packet-socket",
+  "rmem_max",
+  "wmem_max",
+  "igmp_max_memberships",
+  "rp_filter",
+  "ip_forward",
+  "port-2268",
+];
+
+function probe(name: string): Probe {
+  const found = probeHost().find((one) => one.name === name);
+  assert.ok(found, `no probe ${name}`);
+  return found;
+}
+
+void test("every probe answers, and all but an ok says what to do", () => {
+  const probes = probeHost();
+  assert.deepEqual(
+    probes.map(({ name }) => name),
+    NAMES,
+  );
+  for (const { name, state, detail, mend } of probes) {
+    assert.ok(detail.length > 0, name);
+    if (state !== "ok") assert.ok(mend, `${name} ${detail}`);
+  }
+  for (const name of ["node", "wasm", "koffi"]) assert.notEqual(probe(name).state, "fail");
+});
+
+kernelTest("with privilege, TUN and packet sockets can be had, and nothing stays behind", () => {
+  for (const name of ["capabilities", "tun", "packet-socket", "udp-segment", "udp-gro"])
+    assert.equal(probe(name).state, "ok", JSON.stringify(probe(name)));
+  assert.equal(findLink("culvert-try0"), undefined);
+});
+
+kernelTest("a taken port, strict filtering and missing forwarding are told", () => {
+  assert.equal(probe("port-2268").state, "ok");
+  const holder = openUdp({ local: { address: "127.0.0.1", port: 2268 } });
+  assert.equal(probe("port-2268").state, "warn");
+  assert.match(probe("port-2268").detail, /EADDRINUSE/);
+  close(holder.fd);
+  setSysctl(4, "all", "rp_filter", 1);
+  assert.equal(probe("rp_filter").state, "warn");
+  setSysctl(4, "all", "rp_filter", 2);
+  assert.equal(probe("rp_filter").state, "ok");
+  assert.match(probe("ip_forward").mend ?? "", /net\.ipv4\.ip_forward=1/);
+});
+
+kernelTest("without privilege, what can't be had is a warning with a mend", () => {
+  process.setgid?.(65_534);
+  process.setuid?.(65_534);
+  for (const name of ["capabilities", "tun", "packet-socket"]) {
+    const { state, mend } = probe(name);
+    assert.equal(state, "warn", name);
+    assert.match(mend ?? "", /root/, name);
+  }
+  assert.match(probe("capabilities").detail, /CAP_NET_ADMIN/);
+  for (const name of ["udp-segment", "udp-gro", "koffi"]) assert.equal(probe(name).state, "ok");
+});
