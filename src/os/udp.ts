@@ -14,7 +14,16 @@ import { endpointText, familyOf } from "../core/address.ts";
 import type { Endpoint } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
-import { SOCK_DGRAM, sendTo, bind, close, getsockname, setsockopt, socket, trySetsockopt } from "./libc.ts";
+import {
+  SOCK_DGRAM,
+  sendTo,
+  bind,
+  close,
+  getsockname,
+  setsockopt,
+  socket,
+  trySetsockopt,
+} from "./libc.ts";
 import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 
 const SO_REUSEPORT = 15;

@@ -23,10 +23,7 @@ import { MembershipRouter, type RouterInput, type RouterOutput } from "../member
 import { close, put } from "../os/libc.ts";
 import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
-import {
-  emitMembershipDatagram,
-  parseMembershipDatagram,
-} from "../wire/membership-datagram.ts";
+import { emitMembershipDatagram, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import { tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Driver } from "./driver.ts";
@@ -152,7 +149,10 @@ class RunningGateway implements Service {
       // would drop their data.
       setSysctl(4, name, "rp_filter", 0);
       setUp(name, true);
-      for (const { address, prefix } of this.#config.address ?? []) addAddress(name, address, prefix);
+      for (const text of this.#config.address ?? []) {
+        const [address, length] = text.split("/");
+        addAddress(name, address!, Number(length));
+      }
     } catch (error) {
       for (const { fd } of devices) close(fd);
       throw error;

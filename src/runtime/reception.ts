@@ -178,7 +178,8 @@ export class Reception {
   }
 
   #each(change: (commands: CommandWriter) => void): void {
-    for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++) change(this.#lanes!.commands(lane));
+    for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++)
+      change(this.#lanes!.commands(lane));
     this.#lanes?.flush();
   }
 

@@ -66,8 +66,10 @@ class RunningRelay implements Service {
       requireRouterAlert: true,
       entropy: new SystemEntropy(),
     });
-    this.#driver = new Driver<RelayInput, RelayOutput>(this.#machine, { kind: "timeout" }, (output) =>
-      this.#take(output),
+    this.#driver = new Driver<RelayInput, RelayOutput>(
+      this.#machine,
+      { kind: "timeout" },
+      (output) => this.#take(output),
     );
   }
 
