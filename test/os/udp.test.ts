@@ -145,17 +145,13 @@ for (const family of [4, 6] as const) {
         await readable(to!.fd);
         const into = new Messages().expect();
         assert.equal(recvmmsg(to!.fd, into.headers, 1), 1);
-        const kinds = into.ancillary(0).map(({ level, type, data }) => [level, type, data.length]);
+        const kinds = into
+          .ancillary(0)
+          .map(({ level, type, data }) => `${level} ${type} ${data.length}`);
         const expected =
           family === 4
-            ? [
-                [IPPROTO_IP, IP_PKTINFO, 12],
-                [IPPROTO_IP, IP_TTL, 4],
-              ]
-            : [
-                [IPPROTO_IPV6, IPV6_PKTINFO, 20],
-                [IPPROTO_IPV6, IPV6_HOPLIMIT, 4],
-              ];
+            ? [`${IPPROTO_IP} ${IP_PKTINFO} 12`, `${IPPROTO_IP} ${IP_TTL} 4`]
+            : [`${IPPROTO_IPV6} ${IPV6_PKTINFO} 20`, `${IPPROTO_IPV6} ${IPV6_HOPLIMIT} 4`];
         assert.deepEqual(kinds.toSorted(), expected.toSorted());
       });
     },
