@@ -136,14 +136,17 @@ class RunningGateway implements Service {
 
   /** Makes the device, with a queue for each lane, and brings it up. */
   #openDevices(): TunDevice[] {
-    const name = this.#config.tun ?? this.#config.tap!;
+    const wanted = this.#config.tun ?? this.#config.tap!;
     const kind = this.#config.tun !== undefined ? "tun" : "tap";
     const devices: TunDevice[] = [];
     try {
       for (let lane = 0; lane < this.#config.lanes; lane++) {
         const multiQueue = this.#config.lanes > 1;
+        // A name such as culvert%d is a number only after the first queue is open.
+        const name = devices[0]?.name ?? wanted;
         devices.push(openTun({ name, kind, vnetHeader: true, multiQueue }));
       }
+      const { name } = devices[0]!;
       setMtu(name, tunnelMtu(this.#config.local));
       // Sources of multicast are never reached back through the device: a reverse path check
       // would drop their data.

@@ -15,10 +15,10 @@ import type { Inlet } from "../lanes/plan.ts";
 import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { close, put } from "../os/libc.ts";
-import { readLink, setMtu, setUp } from "../os/link.ts";
+import { readLink, setMtu, setQueueLength, setUp } from "../os/link.ts";
 import { Joins } from "../os/membership.ts";
 import { openPacket } from "../os/packet.ts";
-import { openTun } from "../os/tun.ts";
+import { openTun, type TunDevice } from "../os/tun.ts";
 import { openUdp } from "../os/udp.ts";
 import { emitReportDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
@@ -26,6 +26,9 @@ import { Driver } from "./driver.ts";
 
 /** Octets of kernel buffer for what arrives while the lane sends. */
 const BUFFER = 32 * 1024 * 1024;
+
+/** Packets that wait in a device while the lane sends; the kernel's default is 500. */
+const QUEUE = 8_192;
 
 /** Where reports on a device come from: any address will do, hosts' link-local ones are usual. */
 const REPORT_SOURCE: Readonly<Record<Family, Address>> = { 4: "0.0.0.0", 6: "fe80::a:7:50" };
@@ -109,17 +112,20 @@ function openPorts(name: string, ports: readonly number[], lanes: number): Ingre
 }
 
 /** A device: multicast routing forwards into it, and sees our reports come out of it. */
-function openDevice(name: string, lanes: number, mtu: number): Ingress {
-  const devices = Array.from({ length: lanes }, () =>
-    openTun({
-      name,
-      kind: "tun",
-      vnetHeader: true,
-      multiQueue: lanes > 1,
-      offloads: { checksum: true, uso: true },
-    }),
-  );
-  const fd = devices[0]!.fd;
+function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
+  const devices: TunDevice[] = [];
+  for (let lane = 0; lane < lanes; lane++)
+    devices.push(
+      openTun({
+        name: devices[0]?.name ?? wanted,
+        kind: "tun",
+        vnetHeader: true,
+        multiQueue: lanes > 1,
+        offloads: { checksum: true, uso: true },
+      }),
+    );
+  const { fd, name } = devices[0]!;
+  setQueueLength(name, QUEUE);
   setMtu(name, mtu);
   setUp(name, true);
   const header = new Uint8Array(devices[0]!.vnetHeader ? 10 : 0);

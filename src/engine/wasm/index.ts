@@ -100,11 +100,11 @@ class WasmEngine implements PacketEngine {
   }
 
   amtEncapsulateBatch(from: PacketBatch, to: PacketBatch): void {
-    this.#batch(this.#core.encapsulateBatch, AMT_OVERHEAD, from, to);
+    this.#batch((...call) => this.#core.encapsulateBatch(...call), AMT_OVERHEAD, from, to);
   }
 
   amtDecapsulateBatch(from: PacketBatch, to: PacketBatch): void {
-    this.#batch(this.#core.decapsulateBatch, 0, from, to);
+    this.#batch((...call) => this.#core.decapsulateBatch(...call), 0, from, to);
   }
 
   /** A packet is at most 64 KiB and a bit long; what is longer has no meaning behind that. */
