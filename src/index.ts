@@ -1,0 +1,27 @@
+/**
+ * Culvert as a library: the packet engine that other daemons take in (`createWasmEngine`, or
+ * `createReferenceEngine` with the same interface), the running services, and the protocol machines
+ * for those who bring their own input and output.
+ */
+export { endpointText, type Address, type Endpoint, type Family } from "./core/address.ts";
+export { DROPS, verdictName, type Drop, type DropName } from "./core/drops.ts";
+export { ConfigError, CulvertError, OsError } from "./core/errors.ts";
+export type { Entropy, Machine, Millis } from "./core/machine.ts";
+export { AMT_OVERHEAD, PacketBatch, type PacketEngine } from "./engine/packet-engine.ts";
+export { createReferenceEngine } from "./engine/reference/engine.ts";
+export { createWasmEngine } from "./engine/wasm/index.ts";
+export {
+  AmtGateway,
+  type GatewayInput,
+  type GatewayOptions,
+  type GatewayOutput,
+} from "./protocols/amt/gateway.ts";
+export {
+  AmtRelay,
+  type RelayInput,
+  type RelayOptions,
+  type RelayOutput,
+} from "./protocols/amt/relay.ts";
+export { startGateway, startReceive, startRelay } from "./runtime/index.ts";
+export type { Service, ServiceStatus } from "./runtime/service.ts";
+export type { GroupFilter } from "./wire/membership.ts";
