@@ -62,6 +62,7 @@ export const VERDICT_BAD_ADDRESS = 50;
 export const VERDICT_PROTOCOL_MISMATCH = 51;
 export const VERDICT_RATE_LIMIT = 52;
 export const VERDICT_ZERO_NONCE = 53;
+export const VERDICT_ANY_SOURCE = 54;
 
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -88,6 +88,11 @@ export const DROPS = [
   ),
   row(verdict.VERDICT_RATE_LIMIT, "rate-limit", "more of these than the limit allows"),
   row(verdict.VERDICT_ZERO_NONCE, "zero-nonce", "a Relay Discovery whose nonce is zero"),
+  row(
+    verdict.VERDICT_ANY_SOURCE,
+    "any-source",
+    "a source-specific group asked for without its source (RFC 4604)",
+  ),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */
