@@ -3,6 +3,7 @@
 import { ARENA_HEAP_END, ARENA_HEAP_FREE, ARENA_HEAP_NEXT } from "./layout/arena";
 
 const PAGE: usize = 65536;
+const GROWTH: usize = 32 * PAGE; // memory grows by multiples of 2 MiB, which a huge page can back
 const SMALLEST: u32 = 6; // 64 octets, a cache line
 
 /** Starts the heap at `start`; it goes to the end of memory and grows it. */
@@ -39,7 +40,7 @@ function extend(length: usize): usize {
   let next = <usize>load<u32>(ARENA_HEAP_NEXT);
   const end = <usize>load<u32>(ARENA_HEAP_END);
   if (next + length > end || next + length < next) {
-    const pages = (length + PAGE - 1) / PAGE;
+    const pages = ((length + GROWTH - 1) & ~(GROWTH - 1)) / PAGE;
     const before = memory.grow(<i32>pages);
     if (before < 0) return 0;
     const start = <usize>before * PAGE;

@@ -21,6 +21,7 @@ export { sent, unsent } from "./egress";
 export { gatewayFill, gatewayReceive } from "./gateway";
 export { ingest } from "./ingest";
 export { decapsulateBatch, encapsulateBatch } from "./packets";
+export { lookUp } from "./lookup";
 export { relayFill } from "./relay";
 export { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "./ring";
 export { routeAdd, routeFor, routeHash, routeRemove } from "./routes";

@@ -2,8 +2,8 @@
 //
 //   ingest -> [locate -> examine] for each message -> [resolve] for each item -> relay.ts
 //
-// Items of one batch are first all examined, then all looked up, so that the table's memory is on
-// its way by the time it is needed.
+// Items of one batch are first all examined, then all looked up: meanwhile the table's memory is on
+// its way (`lookup.ts`).
 import {
   ARENA_CONFIG,
   ARENA_CURSOR,
@@ -17,7 +17,6 @@ import {
   CURSOR_TRAIN,
   FRAME_UDP,
   ITEM_FRAGMENTS,
-  ITEM_HASH,
   ITEM_KEY,
   ITEM_KIND,
   ITEM_LENGTH,
@@ -26,10 +25,10 @@ import {
   ITEM_PARTIAL,
   ITEM_PIECE,
   ITEM_PIECES,
+  ITEM_ROUTE,
   ITEM_SEGMENTS,
   ITEM_SHIFT,
   ITEM_WHOLE,
-  ARENA_ROUTES,
   PUNT_FROM_DEVICE,
   RX_ITEMS,
   STAGE_INGEST,
@@ -76,14 +75,13 @@ import { count, tally } from "./counters";
 import { be16, ipv4HeaderLength, isIpv4, keyOf, storeBe16 } from "./datagram";
 import { punt } from "./punt";
 import { rebuild } from "./rebuild";
-import { routeCount, routeEnqueue, routeFor, routeHash, routeSetNext } from "./routes";
-import { tableTouch } from "./table";
+import { lookUp } from "./lookup";
+import { routeCount, routeEnqueue, routeSetNext } from "./routes";
 
 /** Turns `messages` received messages into items linked to their routes; `relayFill` goes on. */
 export function ingest(region: usize, messages: u32, frame: u32): void {
   const items = region + RX_ITEMS;
   let end = items;
-  let touched: u32 = 0;
   for (let i: u32 = 0; i < messages; i++) {
     const verdict = examine(region, i, frame, end);
     if (verdict != VERDICT_FORWARDED) {
@@ -91,12 +89,9 @@ export function ingest(region: usize, messages: u32, frame: u32): void {
       count(STAGE_INGEST, verdict, 1);
       continue;
     }
-    const hash = routeHash(end + ITEM_KEY);
-    store<u32>(end, hash, ITEM_HASH);
-    touched += tableTouch(ARENA_ROUTES, hash);
     end += 1 << ITEM_SHIFT;
   }
-  store<u32>(end, touched); // keeps the touching loads; the next batch overwrites it
+  lookUp(items, end);
   resolve(items, end);
 }
 
@@ -182,13 +177,13 @@ function fit(item: usize, packet: usize, length: i32): i32 {
   return VERDICT_FORWARDED;
 }
 
-/** Looks the items up and links each to its route; sets the cursor on the first route. */
+/** Links each item to its route, and sets the cursor on the first route. */
 function resolve(items: usize, end: usize): void {
   let first: u32 = 0;
   let last: usize = 0;
   for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
     const pieces = load<u32>(item, ITEM_PIECES);
-    const route = routeFor(item + ITEM_KEY, load<u32>(item, ITEM_HASH));
+    const route = <usize>load<u32>(item, ITEM_ROUTE);
     let verdict = VERDICT_FORWARDED;
     if (!route) verdict = VERDICT_NO_ROUTE;
     else if (!routeCount(route)) verdict = VERDICT_NO_MEMBER;

@@ -59,10 +59,23 @@ export function hashKey(key: usize, words: u32): u32 {
   return <u32>((hash * 0xd6e8feb86659fd93) >> 32);
 }
 
-/** Begins to load what `tableFind` will need for `hash`; the result means nothing. */
+/**
+ * Begins to load the index slot that `tableFind` will look at first. The result means nothing, but
+ * must be used, or the load is left out.
+ */
 export function tableTouch(table: usize, hash: u32): u32 {
+  return load<u32>(homeSlot(table, hash), SLOT_RECORD);
+}
+
+/** Begins to load the record that `tableFind` will likely compare; otherwise as `tableTouch`. */
+export function tableTouchRecord(table: usize, hash: u32): u32 {
+  return load<u32>(load<u32>(homeSlot(table, hash), SLOT_RECORD));
+}
+
+/** Where the search for a hash begins. */
+function homeSlot(table: usize, hash: u32): usize {
   const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
-  return load<u32>(<usize>load<u32>(table, TABLE_INDEX) + (<usize>(hash & mask) << SLOT_SHIFT));
+  return <usize>load<u32>(table, TABLE_INDEX) + (<usize>(hash & mask) << SLOT_SHIFT);
 }
 
 /** The record with this key, or 0. */

@@ -9,7 +9,7 @@ export const MAY_IMPORT = {
   assembly: ["assembly/layout"],
   "src/core": ["assembly/layout"],
   "src/wire": ["src/core", "assembly/layout"],
-  "src/membership": ["src/wire", "src/core"],
+  "src/membership": ["src/wire", "src/core", "assembly/layout"],
   "src/protocols/amt": ["src/membership", "src/wire", "src/core", "assembly/layout"],
   "src/engine": ["src/wire", "src/core", "assembly/layout"],
   "src/os": ["src/core", "assembly/layout"],

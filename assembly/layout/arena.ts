@@ -139,6 +139,7 @@ export const ITEM_PIECE = 20; // u32: octets of payload in each piece but the la
 export const ITEM_HASH = 24; // u32: hash of ITEM_KEY
 export const ITEM_PARTIAL = 28; // u32: checksum start << 16 | offset to complete, 0 for none
 export const ITEM_KEY = 32; // KEY_LENGTH octets
+export const ITEM_ROUTE = 72; // u32: address of the route, 0 for none
 export const ITEM_SHIFT = 7; // 128 octets: two cache lines
 export const ITEM_WHOLE = 0;
 export const ITEM_SEGMENTS = 1; // a super-packet: pieces are UDP datagrams of ITEM_PIECE payload

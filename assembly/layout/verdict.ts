@@ -63,6 +63,7 @@ export const VERDICT_PROTOCOL_MISMATCH = 51;
 export const VERDICT_RATE_LIMIT = 52;
 export const VERDICT_ZERO_NONCE = 53;
 export const VERDICT_HELD_DOWN = 54;
+export const VERDICT_ANY_SOURCE = 55;
 
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

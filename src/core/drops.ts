@@ -93,6 +93,11 @@ export const DROPS = [
     "held-down",
     "a relay advertised that took no gateway just before",
   ),
+  row(
+    verdict.VERDICT_ANY_SOURCE,
+    "any-source",
+    "a source-specific group asked for without its source (RFC 4604)",
+  ),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -35,6 +35,7 @@ export interface Core {
   relayControl(region: number, messages: number): void;
   deviceControl(region: number, messages: number, frame: number): void;
   ingest(region: number, messages: number, frame: number): void;
+  lookUp(items: number, end: number): void;
   relayFill(): number;
   gatewayReceive(region: number, messages: number): void;
   gatewayFill(): number;

@@ -34,6 +34,7 @@ const PROTOTYPES = {
   getsockopt: "int getsockopt(int, int, int, void *, void *)",
   send: "intptr_t send(int, void *, size_t, int)",
   sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
+  madvise: "int madvise(uintptr_t, size_t, int)",
   put: "intptr_t write(int, void *, size_t)",
   recv: "intptr_t recv(int, void *, size_t, int)",
 } as const;
@@ -155,6 +156,16 @@ export function baseAddress(memory: WebAssembly.Memory): number {
  */
 export function addressOf(octets: Uint8Array): number {
   return Number(load().koffi.address(octets));
+}
+
+const MADV_HUGEPAGE = 14;
+
+/**
+ * Asks for huge pages in a range of the address space, so that tables of many megabytes are found
+ * with fewer page walks. A host that has none goes on without.
+ */
+export function wantHugePages(address: number, length: number): void {
+  if (isAddress(address)) load().madvise(address, length, MADV_HUGEPAGE);
 }
 
 /** Refuses a descriptor or number that koffi would silently bend. */

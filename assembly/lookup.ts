@@ -1,0 +1,19 @@
+// The routes of many packets at once. A look-up in a large table waits for memory twice: for the
+// index, then for the record. So each step is taken for all packets before the next step for any:
+// the processor then waits for many of them at the same time.
+import { ARENA_ROUTES, ITEM_HASH, ITEM_KEY, ITEM_ROUTE, ITEM_SHIFT } from "./layout/arena";
+import { routeFor, routeHash } from "./routes";
+import { tableTouch, tableTouchRecord } from "./table";
+
+/** Finds the route of each item from `items` to `end`, by its key; 0 where there is none. */
+export function lookUp(items: usize, end: usize): void {
+  for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
+    const hash = routeHash(item + ITEM_KEY);
+    store<u32>(item, hash, ITEM_HASH);
+    store<u32>(item, tableTouch(ARENA_ROUTES, hash), ITEM_ROUTE);
+  }
+  for (let item = items; item < end; item += 1 << ITEM_SHIFT)
+    store<u32>(item, tableTouchRecord(ARENA_ROUTES, load<u32>(item, ITEM_HASH)), ITEM_ROUTE);
+  for (let item = items; item < end; item += 1 << ITEM_SHIFT)
+    store<u32>(item, <u32>routeFor(item + ITEM_KEY, load<u32>(item, ITEM_HASH)), ITEM_ROUTE);
+}
