@@ -5,8 +5,19 @@ import { ARENA_ROUTES, ITEM_HASH, ITEM_KEY, ITEM_ROUTE, ITEM_SHIFT } from "./lay
 import { routeFor, routeHash } from "./routes";
 import { tableTouch, tableTouchRecord } from "./table";
 
+/** Packets that go through the steps together: what is loaded for them must stay in the cache. */
+const TOGETHER: usize = 64;
+
 /** Finds the route of each item from `items` to `end`, by its key; 0 where there is none. */
 export function lookUp(items: usize, end: usize): void {
+  while (items < end) {
+    const stop = min(items + (TOGETHER << ITEM_SHIFT), end);
+    lookUpTogether(items, stop);
+    items = stop;
+  }
+}
+
+function lookUpTogether(items: usize, end: usize): void {
   for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
     const hash = routeHash(item + ITEM_KEY);
     store<u32>(item, hash, ITEM_HASH);

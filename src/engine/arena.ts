@@ -144,7 +144,7 @@ export class PuntReader {
     this.#words = new Int32Array(arena.buffer);
   }
 
-  /** Says that the lane must ring again for what comes from now on. To be called before `next`. */
+  /** Says that the lane must ring again for what comes from now on; look once more after that. */
   answer(): void {
     Atomics.store(this.#words, (ARENA_PUNTS + RING_DOORBELL) >> 2, 0);
   }

@@ -183,12 +183,18 @@ export class LaneSet {
     });
   }
 
-  /** Hands on waiting punts, a bounded number at a time. */
+  /**
+   * Hands on waiting punts, a bounded number at a time. The lane does not ring again before all
+   * are taken.
+   */
   #takePunts(lane: number, running: Running): void {
-    running.punts.answer();
     for (let taken = 0; taken < PUNTS_AT_ONCE; taken++) {
-      const punt = running.punts.next();
-      if (!punt) return;
+      let punt = running.punts.next();
+      if (!punt) {
+        running.punts.answer();
+        punt = running.punts.next(); // one may have come before the lane saw the answer
+        if (!punt) return;
+      }
       this.#options.punt(lane, punt);
     }
     setImmediate(() => this.#takePunts(lane, running));
