@@ -214,7 +214,7 @@ function listField<const O extends FieldOptions, T>(
   const list = z
     .unknown()
     .transform((input) => (Array.isArray(input) ? input : [input]))
-    .pipe(z.array(one));
+    .pipe(z.array(one).min(1, `${reading.expected}, at least one`));
   return finish(options, list, reading, true);
 }
 
@@ -237,7 +237,6 @@ function finish<const O extends FieldOptions, T>(
   const { takes, expected } = reading;
   let finished: z.ZodType = schema;
   if (options.optional) finished = z.optional(schema);
-  else if (list) finished = z.prefault(schema, [] as never);
   else if (options.fallback !== undefined) finished = z.prefault(schema, options.fallback as never);
   finished.register(fieldDocs, { ...options, takes, expected, list });
   // The branches above are FieldOf's, which the compiler cannot follow.

@@ -8,7 +8,7 @@ const fields = {
   local: localEndpoint({
     port: 0,
     wildcard: true,
-    help: "the address, and the port if one must be fixed, from which the relay is reached",
+    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 leaves it to routing",
     driver: "local, gateway_port",
   }),
   relay: remoteEndpoint({
@@ -31,21 +31,20 @@ const fields = {
     optional: true,
     help: "the Ethernet device to create, which a bridge can take as a port",
   }),
-  address: prefixes({ help: "addresses to give to the device" }),
+  address: prefixes({ optional: true, help: "addresses to give to the device" }),
   lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
 };
 
 export const gateway = {
   role: "gateway",
   section: "gateways",
-  summary: "join through an AMT relay on behalf of this host and its bridged hosts",
   fields,
   oneOf: [
     ["relay", "discovery"],
     ["tun", "tap"],
   ],
   needs: {},
-  example: "--local 192.0.2.2 --relay 192.0.2.1 --tun culvert0",
+  below: {},
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

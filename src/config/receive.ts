@@ -23,17 +23,17 @@ const fields = {
     port: 0,
     wildcard: true,
     fallback: "0.0.0.0:0",
-    help: "the address, and the port if one must be fixed, from which the relay is reached",
+    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 leaves it to routing",
   }),
   output: output({
     fallback: "-",
     short: "o",
-    help: "where the UDP payloads go: a file, - for standard output, or udp://ADDR:PORT",
+    help: "where the UDP payloads go: FILE, udp://ADDR:PORT, or - for standard output",
   }),
   count: count({
     optional: true,
     min: 1,
-    max: Number.MAX_SAFE_INTEGER,
+    max: 999_999_999_999,
     help: "end after this many datagrams",
   }),
   timeout: seconds({ optional: true, min: 0.001, max: 2_000_000, help: "end after this long" }),
@@ -41,11 +41,10 @@ const fields = {
 
 export const receive = {
   role: "receive",
-  summary: "join one stream through AMT and write its payloads; needs no privilege",
   fields,
   oneOf: [["relay", "discovery"]],
   needs: {},
-  example: "amt://198.51.100.7@232.1.1.1:5000 --relay 192.0.2.1 -o stream.ts",
+  below: {},
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

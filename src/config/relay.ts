@@ -22,6 +22,7 @@ const fields = {
     help: "the device to create, into which this host's multicast routing forwards",
   }),
   ingressPorts: ports({
+    optional: true,
     help: "take only these UDP ports from the ingress, by ordinary sockets; needs no privilege",
   }),
   maxTunnels: count({
@@ -71,7 +72,7 @@ const fields = {
     fallback: 7_200,
     min: 1,
     max: 7_200,
-    help: "age at which the secret behind the Response MAC is replaced (RFC 7450 §5.3.5)",
+    help: "age at which the secret of the Response MAC is replaced (RFC 7450 §5.3.5)",
   }),
   mtu: octets({
     optional: true,
@@ -91,11 +92,11 @@ const fields = {
 export const relay = {
   role: "relay",
   section: "relays",
-  summary: "serve multicast to AMT gateways",
   fields,
   oneOf: [["ingress", "tun"]],
   needs: { ingressPorts: "ingress" },
-  example: "--local 192.0.2.1 --ingress eth1",
+  // RFC 3376 §8.3
+  below: { queryResponseInterval: "queryInterval" },
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

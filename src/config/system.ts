@@ -7,20 +7,25 @@ import type { z } from "zod";
 /** The fields of a system by their key in the file; the flag is the same name with hyphens. */
 export type Fields = Readonly<Record<string, z.ZodType>>;
 
-export interface System {
-  /** The command's name, and the role in a status. */
-  readonly role: "relay" | "gateway" | "receive";
-  /** The key of the file under which named instances stand; a system without one is not in it. */
-  readonly section?: string;
-  /** One sentence: what it does. */
-  readonly summary: string;
+/** Fields and the rules between them. */
+export interface Shape {
   readonly fields: Fields;
   /** Groups of fields of which exactly one must be given. */
   readonly oneOf: readonly (readonly string[])[];
   /** Fields that mean something only beside another one: field -> the other. */
   readonly needs: Readonly<Record<string, string>>;
-  /** The arguments of a command that works as written. */
-  readonly example: string;
+  /**
+   * Numbers that must be less than another one: field -> the other. A default that is not becomes
+   * half of the other.
+   */
+  readonly below: Readonly<Record<string, string>>;
+}
+
+export interface System extends Shape {
+  /** The command's name, and the role in a status. */
+  readonly role: string;
+  /** The key of the file under which named instances stand; a system without one is not in it. */
+  readonly section?: string;
 }
 
 /** Exactly one of the keys `K` of `T`, so that a test of one decides the other. */

@@ -1,0 +1,19 @@
+#!/usr/bin/env node
+/** The `culvert` command. */
+import { culvert } from "./program.ts";
+
+/** How long a handle that was forgotten may keep an ended command alive. */
+const GRACE = 1_000;
+
+process.exitCode = await culvert(process.argv.slice(2), {
+  starters: async () => {
+    const { startRelay, startGateway, startReceive } = await import("../runtime/index.ts");
+    return {
+      relay: startRelay,
+      gateway: startGateway,
+      receive: startReceive,
+    };
+  },
+  probes: async () => (await import("../os/probe.ts")).probeHost(),
+});
+setTimeout(() => process.exit(), GRACE).unref();

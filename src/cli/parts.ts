@@ -1,0 +1,14 @@
+/** What the command is made of besides itself. `main.ts` gives the real parts, tests give fakes. */
+import type { ConfigOf, Role } from "../config/systems.ts";
+import type { Probe } from "../os/probe.ts";
+import type { Service } from "../runtime/service.ts";
+
+export type Starters = {
+  readonly [R in Role]: (name: string, config: ConfigOf[R]) => Promise<Service>;
+};
+
+/** Each part is loaded when it is first needed, so that a short command starts at once. */
+export interface Parts {
+  readonly starters: () => Promise<Starters>;
+  readonly probes: () => Promise<readonly Probe[]>;
+}

@@ -1,0 +1,107 @@
+/** A status as people read it: one block for each service, tables for what it holds. */
+import { endpointText } from "../core/address.ts";
+import { DROPS, type DropName } from "../core/drops.ts";
+import type { DaemonStatus } from "../runtime/control.ts";
+import type { GroupStatus, ServiceStatus } from "../runtime/service.ts";
+import { durationText, numberText, table } from "./table.ts";
+
+/** Rows of a table beyond which only their number is said. */
+const ROWS_MAX = 40;
+/** Sources of a group beyond which only their number is said. */
+const SOURCES_MAX = 4;
+
+const meanings = new Map<DropName, string>(DROPS.map(({ name, meaning }) => [name, meaning]));
+
+/** Everything that some daemons answered, as lines without their newlines. */
+export function statusText(daemons: readonly DaemonStatus[]): string[] {
+  const blocks = daemons.flatMap(({ pid, services }) =>
+    services.length === 0
+      ? [[`pid ${pid}: starting`]]
+      : services.map((service) => block(service, pid)),
+  );
+  return blocks.flatMap((lines, index) => (index === 0 ? lines : ["", ...lines]));
+}
+
+function block(service: ServiceStatus, pid: number): string[] {
+  const { name, role, state, local, relay, uptimeSeconds } = service;
+  const head = [
+    `${name === role ? role : `${role} ${name}`}: ${state}`,
+    `at ${endpointText(local)}`,
+    ...(relay === undefined ? [] : [`relay ${endpointText(relay)}`]),
+    `up ${durationText(uptimeSeconds)}`,
+    `pid ${pid}`,
+  ];
+  const parts = [tunnels(service), groups(service), counters(service), drops(service)];
+  return [head.join(", "), ...troubled(service), ...parts.flat()];
+}
+
+/** Lanes are worth a line only when one has died. */
+function troubled(service: ServiceStatus): string[] {
+  return service.lanes
+    .filter((lane) => lane.state !== "running" || lane.restarts > 0)
+    .map(({ lane, state, restarts }) => `  lane ${lane}: ${state}, started anew ${restarts} times`);
+}
+
+function tunnels(service: ServiceStatus): string[] {
+  return titled(
+    [{ title: "TUNNEL TO" }, { title: "GROUPS", right: true }, { title: "SINCE", right: true }],
+    service.tunnels.map((tunnel) => [
+      endpointText(tunnel.gateway),
+      numberText(tunnel.groups),
+      durationText(tunnel.sinceSeconds),
+    ]),
+  );
+}
+
+function groups(service: ServiceStatus): string[] {
+  return titled(
+    [{ title: "GROUP" }, { title: "SOURCES" }, { title: "MEMBERS", right: true }],
+    service.groups.map((group) => [group.group, sourcesText(group), numberText(group.members)]),
+  );
+}
+
+function counters(service: ServiceStatus): string[] {
+  return titled(
+    [{ title: "COUNTER" }, { title: "COUNT", right: true }],
+    // What never happened says nothing to a reader; --json has it.
+    Object.entries(service.counters)
+      .filter(([, value]) => value !== 0)
+      .map(([name, value]) => [name, numberText(value)]),
+  );
+}
+
+function drops(service: ServiceStatus): string[] {
+  const rows = Object.entries(service.drops).flatMap(([stage, reasons]) =>
+    Object.entries(reasons).map(([reason, value]) => [
+      stage,
+      reason,
+      numberText(value),
+      meanings.get(reason as DropName) ?? "",
+    ]),
+  );
+  return titled(
+    [
+      { title: "DROPPED AT" },
+      { title: "REASON" },
+      { title: "COUNT", right: true },
+      { title: "MEANING" },
+    ],
+    rows,
+  );
+}
+
+/** An indented table with a blank line before it; nothing if it has no rows. */
+function titled(columns: Parameters<typeof table>[0], rows: readonly string[][]): string[] {
+  if (rows.length === 0) return [];
+  const more = rows.length - ROWS_MAX;
+  const lines = table(columns, rows.slice(0, ROWS_MAX));
+  if (more > 0) lines.push(`and ${numberText(more)} more; --json lists all`);
+  return ["", ...lines.map((line) => `  ${line}`)];
+}
+
+function sourcesText({ mode, sources }: GroupStatus): string {
+  if (sources.length === 0) return mode === "exclude" ? "any" : "none";
+  const more = sources.length - SOURCES_MAX;
+  const listed = sources.slice(0, SOURCES_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  return mode === "exclude" ? `any but ${listed}` : listed;
+}

@@ -1,0 +1,105 @@
+/** `culvert status`: asks the running daemons what they are doing. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { common } from "../config/common.ts";
+import { OsError } from "../core/errors.ts";
+import { askStatus, runtimeFolders, socketsIn, type DaemonStatus } from "../runtime/control.ts";
+import {
+  complaint,
+  EXIT_FAILURE,
+  EXIT_FINE,
+  EXIT_NOT_PERMITTED,
+  EXIT_NOT_RUNNING,
+  Refusal,
+  type ExitCode,
+} from "./exit.ts";
+import { addFlags, readFlags } from "./flags.ts";
+import { say } from "./say.ts";
+import { statusText } from "./status-text.ts";
+
+/** Time between two pictures of --watch. */
+const WATCH_INTERVAL = 1_000;
+
+export function define(command: Command, done: (code: ExitCode) => void): void {
+  addFlags(command, common);
+  command
+    .option("--json", "print a JSON array of the services' states")
+    .option("--watch", "print it anew every second, until interrupted")
+    .action(async (flags: { json?: true; watch?: true }) => {
+      const { control } = readFlags(command, common) as { control?: string };
+      if (flags.watch) await watch(control, flags.json === true);
+      else print(await ask(control), flags.json === true, "");
+      done(EXIT_FINE);
+    });
+}
+
+async function watch(control: string | undefined, json: boolean): Promise<never> {
+  // The cursor goes home and what is below is cleared, so that nothing flickers.
+  const home = process.stdout.isTTY && !json ? "\x1b[H\x1b[J" : "";
+  for (;;) {
+    print(await ask(control), json, home);
+    await sleep(WATCH_INTERVAL);
+  }
+}
+
+function print(daemons: readonly DaemonStatus[], json: boolean, before: string): void {
+  const text = json
+    ? JSON.stringify(daemons.flatMap((daemon) => daemon.services))
+    : statusText(daemons).join("\n");
+  say(`${before}${text}\n`);
+}
+
+/** The state of the daemon at `control`, or of all that this user can ask. */
+async function ask(control: string | undefined): Promise<DaemonStatus[]> {
+  if (control !== undefined)
+    return [await askStatus(control).catch((error: unknown) => refuse(control, error))];
+  const folders = runtimeFolders();
+  const forbidden: string[] = [];
+  const daemons: DaemonStatus[] = [];
+  const troubles: unknown[] = [];
+  for (const folder of folders) {
+    try {
+      for (const path of socketsIn(folder)) {
+        try {
+          daemons.push(await askStatus(path));
+        } catch (error) {
+          if (isForbidden(error)) forbidden.push(path);
+          else if (!isAbsent(error)) troubles.push(error);
+        }
+      }
+    } catch (error) {
+      if (!isForbidden(error)) throw error;
+      forbidden.push(folder);
+    }
+  }
+  // One that hangs does not hide the others.
+  for (const trouble of troubles) process.stderr.write(`${complaint(trouble)}\n`);
+  if (daemons.length > 0) return daemons;
+  if (troubles.length > 0) throw new Refusal("nothing gave its status", EXIT_FAILURE);
+  if (forbidden.length > 0)
+    throw new Refusal(
+      `may not ask at ${forbidden.join(", ")}; ask as the user who runs it, or as root`,
+      EXIT_NOT_PERMITTED,
+    );
+  throw new Refusal(
+    `nothing is running: no socket answers in ${folders.join(" or ")};` +
+      " start one, or name its socket with --control",
+    EXIT_NOT_RUNNING,
+  );
+}
+
+function refuse(control: string, error: unknown): never {
+  if (isAbsent(error))
+    throw new Refusal(`nothing answers at ${control}; is it running?`, EXIT_NOT_RUNNING);
+  throw error;
+}
+
+/** True if no daemon is behind the socket, whatever its file says. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof OsError && ["ENOENT", "ECONNREFUSED", "ECONNRESET"].includes(error.errno);
+}
+
+function isForbidden(error: unknown): boolean {
+  const name = error instanceof OsError ? error.errno : (error as NodeJS.ErrnoException).code;
+  return name === "EACCES" || name === "EPERM";
+}

@@ -1,0 +1,160 @@
+/**
+ * Validation: a raw value, from a file or from flags, against a system's fields and rules. Every
+ * fault is found in one pass.
+ */
+import { z } from "zod";
+import { fieldDocs } from "./field.ts";
+import { suggestion } from "./suggest.ts";
+import type { Shape } from "./system.ts";
+import { SYSTEMS, type ConfigOf, type Role } from "./systems.ts";
+
+/** A value that cannot be used; `path` leads to it from the value that was checked. */
+export interface Fault {
+  readonly path: readonly (string | number)[];
+  /** Whether the key itself is wrong, or what it holds. */
+  readonly at: "key" | "value";
+  readonly expected: string;
+  /** What was there, for people. */
+  readonly got: string;
+  /** A likely mend. */
+  readonly mend?: string;
+}
+
+export type Checked<T> = { readonly value: T } | { readonly faults: readonly Fault[] };
+
+/** How a field is called where the value was written: its key in a file, its flag in a command. */
+export type Spelling = (key: string) => string;
+
+/** The settings of one `role` as `raw` has them, or everything that is wrong with them. */
+export function check<R extends Role>(
+  role: R,
+  raw: unknown,
+  spell?: Spelling,
+): Checked<ConfigOf[R]> {
+  // The fields' own types and the rules make it that role's configuration.
+  return checkShape(SYSTEMS[role], raw, spell) as Checked<ConfigOf[R]>;
+}
+
+/** The same for any table of fields; the value is still a record of what the fields read. */
+export function checkShape(
+  shape: Shape,
+  raw: unknown,
+  spell: Spelling = (key) => key,
+): Checked<unknown> {
+  const parsed = z.strictObject(shape.fields).safeParse(raw);
+  const faults = (parsed.error?.issues ?? []).flatMap((issue) => faultsOf(issue, shape, raw));
+  if (isMap(raw)) faults.push(...choicesBroken(shape, raw, spell));
+  if (isMap(raw)) faults.push(...limitsBroken(shape, raw, spell));
+  if (faults.length > 0 || !parsed.success) return { faults };
+  return { value: withinLimits(shape, parsed.data) };
+}
+
+/** True for what a YAML map or a command's flags become. */
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** The fault of a key that is not one of `known`. */
+export function unknownKey(
+  key: string,
+  known: Iterable<string>,
+  parents: readonly (string | number)[] = [],
+): Fault {
+  const meant = suggestion(key, known);
+  return {
+    path: [...parents, key],
+    at: "key",
+    expected: "a known key",
+    got: shown(key),
+    ...(meant === undefined ? {} : { mend: `did you mean ${shown(meant)}?` }),
+  };
+}
+
+/** A value in a few words: enough to find it again, never all of a long one. */
+export function shown(value: unknown): string {
+  if (value === undefined || value === null) return "nothing";
+  if (typeof value === "string")
+    return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "number" || typeof value === "boolean") return String(value);
+  return typeof value === "object" ? "a map" : `a ${typeof value}`;
+}
+
+function faultsOf(issue: z.core.$ZodIssue, shape: Shape, raw: unknown): Fault[] {
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.map((key) => {
+      const driver = keyOfDriver(shape, key);
+      const fault = unknownKey(key, Object.keys(shape.fields));
+      return driver === undefined
+        ? fault
+        : { ...fault, mend: `the Linux driver's ${key} is ${shown(driver)} here` };
+    });
+  const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
+  const expected = path.length === 0 ? "a map of settings" : issue.message;
+  return [{ path, at: "value", expected, got: shown(valueAt(raw, path)) }];
+}
+
+/** What stands at `path`; a list's only element may stand there without its list. */
+function valueAt(raw: unknown, path: readonly (string | number)[]): unknown {
+  let value = raw;
+  for (const step of path) {
+    if (typeof step === "number") value = Array.isArray(value) ? value[step] : value;
+    else value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
+  }
+  return value;
+}
+
+/** The key of the field that stands for one of the Linux driver's own names. */
+function keyOfDriver(shape: Shape, name: string): string | undefined {
+  return Object.keys(shape.fields).find((key) =>
+    fieldDocs.get(shape.fields[key]!)?.driver?.split(", ").includes(name),
+  );
+}
+
+function choicesBroken(
+  shape: Shape,
+  raw: Readonly<Record<string, unknown>>,
+  spell: Spelling,
+): Fault[] {
+  const faults: Fault[] = [];
+  for (const choices of shape.oneOf) {
+    const chosen = choices.filter((key) => given(raw, key));
+    if (chosen.length === 1) continue;
+    const expected = `exactly one of ${choices.map(spell).join(" and ")}`;
+    const got = chosen.length === 0 ? "none" : chosen.map(spell).join(" and ");
+    faults.push({ path: chosen.slice(1, 2), at: "key", expected, got });
+  }
+  for (const [key, other] of Object.entries(shape.needs)) {
+    if (!given(raw, key) || given(raw, other)) continue;
+    faults.push({ path: [key], at: "key", expected: `${spell(other)} beside it`, got: "none" });
+  }
+  return faults;
+}
+
+/** Given values that are not below what they must be below; each is read by itself. */
+function limitsBroken(
+  shape: Shape,
+  raw: Readonly<Record<string, unknown>>,
+  spell: Spelling,
+): Fault[] {
+  const read = (key: string) =>
+    Number(shape.fields[key]!.safeParse(given(raw, key) ? raw[key] : undefined).data);
+  return Object.entries(shape.below)
+    .filter(([key, other]) => given(raw, key) && read(key) >= read(other))
+    .map(([key, other]) => {
+      const expected = `less than ${spell(other)}`;
+      return { path: [key], at: "value", expected, got: shown(raw[key]) };
+    });
+}
+
+/** `values` with the defaults lowered that `shape.below` forbids. */
+function withinLimits(shape: Shape, values: Readonly<Record<string, unknown>>): unknown {
+  const lowered: Record<string, unknown> = { ...values };
+  for (const [key, other] of Object.entries(shape.below))
+    if (Number(values[key]) >= Number(values[other])) lowered[key] = Number(values[other]) / 2;
+  return lowered;
+}
+
+function given(raw: Readonly<Record<string, unknown>>, key: string): boolean {
+  return Object.hasOwn(raw, key) && raw[key] !== undefined;
+}

@@ -1,0 +1,27 @@
+/**
+ * Everything that can be configured. A new system is a schema module, a row in each of the two
+ * tables below, and whatever starts it.
+ */
+import { gateway, type GatewayConfig } from "./gateway.ts";
+import { receive, type ReceiveConfig } from "./receive.ts";
+import { relay, type RelayConfig } from "./relay.ts";
+import type { System } from "./system.ts";
+
+export interface ConfigOf {
+  readonly relay: RelayConfig;
+  readonly gateway: GatewayConfig;
+  readonly receive: ReceiveConfig;
+}
+
+export type Role = keyof ConfigOf;
+
+export const SYSTEMS: { readonly [R in Role]: System & { readonly role: R } } = {
+  relay,
+  gateway,
+  receive,
+};
+
+/** One configured thing, ready to start. */
+export type Instance = {
+  [R in Role]: { readonly role: R; readonly name: string; readonly config: ConfigOf[R] };
+}[Role];
