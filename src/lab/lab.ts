@@ -1,6 +1,5 @@
 /**
- * Network laboratories: namespaces joined by veth pairs, with programs in them, on one machine, as
- * root. All names start with `cv-LABEL-PID-`, so that what a killed run left behind is known and
+ * Network laboratories: namespaces joined by veth pairs, with programs in them, on one machine. All names start with `cv-LABEL-PID-`, so that what a killed run left behind is known and
  * removed by the next one.
  */
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -31,32 +30,35 @@ export function labObstacle(): string | undefined {
   }
 }
 
-/** A laboratory. Close it when done; the end of the process and SIGINT or SIGTERM close it too. */
-export class Lab {
+/**
+ * A laboratory: namespaces if it is root's, and programs, in them or on this host. Close it when
+ * done; the end of the process and SIGINT or SIGTERM close it too.
+ */
+export class Lab implements Host {
   /** A folder of this laboratory's own, removed by `close`. */
   readonly folder: string;
-  /** The path of `ip`. */
-  readonly ip: string;
   readonly #prefix: string;
   readonly #namespaces: Namespace[] = [];
   readonly #programs = new Set<Program>();
 
-  /** `label` is a word of small letters and digits. Throws ToolError without root or `ip`. */
+  /** `label` is a word of small letters and digits. */
   constructor(label: string) {
-    if (!isRoot()) throw new ToolError("ip netns", "network namespaces need root");
-    this.ip = requireTool("ip", "iproute2");
     this.#prefix = `cv-${label}-${process.pid}-`;
     removeLeftovers();
-    this.folder = labFolder(label);
+    this.folder = mkdtempSync(path.join(os.tmpdir(), this.#prefix));
     if (open.size === 0) watchEnd();
     open.add(this);
   }
 
-  /** A new namespace with its loopback up and no wait for duplicate IPv6 addresses. */
+  /**
+   * A new namespace with its loopback up and no wait for duplicate IPv6 addresses. Throws ToolError
+   * without root or `ip`; ask `labObstacle` first.
+   */
   namespace(name: string): Namespace {
-    const namespace = new Namespace(this, `${this.#prefix}${name}`);
+    const ip = requireTool("ip", "iproute2");
+    const namespace = new Namespace(this, ip, `${this.#prefix}${name}`);
+    run(ip, ["netns", "add", namespace.name]);
     this.#namespaces.push(namespace);
-    run(this.ip, ["netns", "add", namespace.name]);
     for (const scope of ["all", "default"])
       namespace.sysctl(`net/ipv6/conf/${scope}/accept_dad`, 0);
     namespace.up("lo");
@@ -71,7 +73,7 @@ export class Lab {
     b.up(deviceB);
   }
 
-  /** Starts a program that ends with the laboratory. */
+  /** Starts a program on this host, which ends with the laboratory; `name` is for messages. */
   start(command: string, args: readonly string[], name?: string[]): Program {
     const program = new Program(command, args, name);
     this.#programs.add(program);
@@ -82,7 +84,7 @@ export class Lab {
   /** Ends every program at once, removes the namespaces with their devices, and the folder. */
   close(): void {
     for (const program of this.#programs) program.kill("SIGKILL");
-    for (const { name } of this.#namespaces.splice(0)) removeNamespace(this.ip, name);
+    for (const { ipTool, name } of this.#namespaces.splice(0)) removeNamespace(ipTool, name);
     rmSync(this.folder, { recursive: true, force: true });
     open.delete(this);
     if (open.size === 0) unwatchEnd();
@@ -95,6 +97,8 @@ export class Namespace implements Host {
 
   constructor(
     lab: Lab,
+    /** The path of `ip`. */
+    readonly ipTool: string,
     /** As `ip netns` knows it. */
     readonly name: string,
   ) {
@@ -103,12 +107,12 @@ export class Namespace implements Host {
 
   /** `ip` with these arguments on this namespace; returns its output. */
   ip(...args: string[]): string {
-    return run(this.#lab.ip, ["-n", this.name, ...args]);
+    return run(this.ipTool, ["-n", this.name, ...args]);
   }
 
   /** Many `ip` commands, one a line, in one process. */
   ipBatch(lines: readonly string[]): void {
-    run(this.#lab.ip, ["-n", this.name, "-batch", "-"], `${lines.join("\n")}\n`);
+    run(this.ipTool, ["-n", this.name, "-batch", "-"], `${lines.join("\n")}\n`);
   }
 
   /** A bridge, up, with these devices as its ports. */
@@ -141,7 +145,7 @@ export class Namespace implements Host {
   /** Writes `value` to /proc/sys/`key` as this namespace sees it. */
   sysctl(key: string, value: number | string): void {
     const file = `/proc/sys/${key}`;
-    run(this.#lab.ip, ["netns", "exec", this.name, "tee", file], `${value}\n`);
+    run(this.ipTool, ["netns", "exec", this.name, "tee", file], `${value}\n`);
   }
 
   /** A file under /proc or /sys as this namespace sees it. */
@@ -165,18 +169,13 @@ export class Namespace implements Host {
 
   /** Runs a program in this namespace to its end and returns its standard output. */
   run(command: string, ...args: string[]): string {
-    return run(this.#lab.ip, ["netns", "exec", this.name, command, ...args]);
+    return run(this.ipTool, ["netns", "exec", this.name, command, ...args]);
   }
 
   start(command: string, args: readonly string[]): Program {
     const words = [command, ...args];
-    return this.#lab.start(this.#lab.ip, ["netns", "exec", this.name, ...words], words);
+    return this.#lab.start(this.ipTool, ["netns", "exec", this.name, ...words], words);
   }
-}
-
-/** A new folder that carries the laboratory's name and this process's id. */
-export function labFolder(label: string): string {
-  return mkdtempSync(path.join(os.tmpdir(), `cv-${label}-${process.pid}-`));
 }
 
 /** Removes what laboratories of processes that are gone have left: programs, namespaces, folders. */
