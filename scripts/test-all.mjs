@@ -8,7 +8,6 @@ const TOOLS = [
   ["ip", "iproute2"],
   ["ethtool", "ethtool"],
   ["tshark", "tshark"],
-  ["smcroutectl", "smcroute"],
 ];
 
 install();

@@ -3,6 +3,7 @@ import dgram from "node:dgram";
 import { Lab, type Namespace } from "../lab/lab.ts";
 import type { Host } from "../lab/program.ts";
 import { startListener, type Listener, type SourcePlan } from "../lab/stream.ts";
+import { DEVICES, GATEWAYS, RELAY, SOURCES, buildTree } from "../lab/tree.ts";
 import { Daemon } from "./daemon.ts";
 
 /** Where the demonstration plays. */
@@ -35,37 +36,24 @@ const FIRST_MS = 10_000;
  * listener joins through the kernel (IGMPv3).
  */
 export async function namespaceStage(lab: Lab): Promise<Stage> {
-  const source = lab.namespace("source");
-  const relay = lab.namespace("relay");
-  const gateways = [lab.namespace("gateway1"), lab.namespace("gateway2")];
-  lab.connect(source, "eth0", relay, "up0");
-  source.address("eth0", "198.51.100.1/24");
-  source.multicastRoute("eth0");
-  relay.address("up0", "198.51.100.2/24");
-  for (const [i, gateway] of gateways.entries()) {
-    lab.connect(gateway, "eth0", relay, `down${i}`);
-    gateway.address("eth0", `192.0.2.1${i + 1}/24`);
-  }
-  relay.bridge("br0", "down0", "down1");
-  relay.address("br0", "192.0.2.1/24");
-
+  const { source, relay, gateways } = buildTree(lab);
   const daemons = new Map<string, Daemon>();
   const start = async (host: Namespace, name: string, ...args: string[]) =>
     daemons.set(name, await Daemon.start(host, lab.folder, name.replace(" ", ""), args));
-  await start(relay, "relay", "relay", "--local", "192.0.2.1", "--ingress", "up0");
+  await start(relay, "relay", "relay", "--local", RELAY, "--ingress", "up0");
   for (const [i, gateway] of gateways.entries()) {
-    const ends = ["--local", `192.0.2.1${i + 1}`, "--relay", "192.0.2.1"];
-    const device = ["--tun", "culvert0", "--address", addressOf(i)];
+    const ends = ["--local", GATEWAYS[i]!, "--relay", RELAY];
+    const device = ["--tun", "culvert0", "--address", `${DEVICES[i]}/32`];
     await start(gateway, `gateway ${i + 1}`, "gateway", ...ends, ...device);
   }
   return {
     picture: [
-      "source 198.51.100.1 ── relay 192.0.2.1 ──┬── gateway 1, 192.0.2.11, device culvert0",
-      "                                         └── gateway 2, 192.0.2.12, device culvert0",
+      `source ${SOURCES[0]} ── relay ${RELAY} ──┬── gateway 1, ${GATEWAYS[0]}, device culvert0`,
+      `                                         └── gateway 2, ${GATEWAYS[1]}, device culvert0`,
       "each in a network namespace of its own; the listeners join on culvert0 (IGMPv3)",
     ],
     sourceHost: source,
-    source: { group: GROUP, port: PORT, source: "198.51.100.1", device: "eth0", ttl: 16 },
+    source: { group: GROUP, port: PORT, source: SOURCES[0], device: "eth0", ttl: 16 },
     listeners: ["on gateway 1", "on gateway 2"],
     daemons,
     async join(i) {
@@ -73,16 +61,12 @@ export async function namespaceStage(lab: Lab): Promise<Stage> {
         group: GROUP,
         port: PORT,
         device: "culvert0",
-        address: addressOf(i).split("/")[0]!,
-        sources: ["198.51.100.1"],
+        address: DEVICES[i]!,
+        sources: [SOURCES[0]],
       });
       return { listener, latency: listener.first(FIRST_MS).then((first) => first.milliseconds) };
     },
   };
-}
-
-function addressOf(gateway: number): string {
-  return `203.0.113.${gateway + 1}/32`;
 }
 
 /** A source, a relay and two receivers on the loopback interface, without privilege or device. */
