@@ -194,7 +194,7 @@ export function removeLeftovers(): void {
 function leftovers(folder: string): string[] {
   return names(folder).filter((name) => {
     const pid = OURS.exec(name)?.[1];
-    return pid !== undefined && !isAlive(Number(pid));
+    return pid !== undefined && !isRunning(Number(pid));
   });
 }
 
@@ -206,12 +206,14 @@ function names(folder: string): string[] {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** True for a process that has not ended; one that only waits to be buried has. */
+export function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
+    // The name, in parentheses, may hold anything; the state follows the last one.
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat[stat.lastIndexOf(")") + 2] !== "Z";
+  } catch {
+    return false;
   }
 }
 

@@ -66,9 +66,13 @@ export async function eventually(
 }
 
 /** Waits until a listener's first source has been heard up to its packet number `last`. */
-export async function heard(listener: Listener, last: number): Promise<void> {
+export async function heard(
+  listener: Listener,
+  last: number,
+  milliseconds = 10_000,
+): Promise<void> {
   const reached = () => (listener.progress()?.streams[0]?.last ?? -1) >= last;
-  await eventually(`packet ${last} at the listener`, 10_000, reached);
+  await eventually(`packet ${last} at the listener`, milliseconds, reached);
 }
 
 /** Milliseconds until a device takes in no more packets; fails when it still does after `limit`. */
