@@ -29,7 +29,7 @@ export class Program {
   #failure: Error | undefined;
 
   constructor(command: string, args: readonly string[], name = [command, ...args]) {
-    this.name = name.map((word) => path.basename(word)).join(" ");
+    this.name = name.map((word) => (word.startsWith("/") ? path.basename(word) : word)).join(" ");
     this.#child = spawn(command, args, { stdio: "pipe" });
     for (const stream of ["stdout", "stderr"] as const)
       this.#child[stream]!.setEncoding("utf8").on("data", (text: string) => {
