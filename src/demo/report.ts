@@ -1,4 +1,5 @@
 /** The end of the demonstration as a table and a verdict. */
+import { DROPS } from "../core/drops.ts";
 import type { ServiceStatus } from "../runtime/service.ts";
 
 export interface ListenerRow {
@@ -57,11 +58,15 @@ export function renderReport(report: DemoReport): string {
 function drops(report: DemoReport): string[] {
   const rows = [...report.daemons].flatMap(([name, { drops: stages }]) =>
     Object.entries(stages).flatMap(([stage, reasons]) =>
-      Object.entries(reasons).map(([reason, count]) => [name, stage, reason, whole(count)]),
+      Object.entries(reasons).map(([reason, count]) => {
+        const meaning = DROPS.find((drop) => drop.name === reason)?.meaning ?? "";
+        return { cells: [`  ${name}`, stage, reason, whole(count)], meaning };
+      }),
     ),
   );
   if (rows.length === 0) return ["drops: none"];
-  return ["drops by reason:", ...table(rows).map((line) => `  ${line}`)];
+  const lines = table(rows.map(({ cells }) => cells));
+  return ["drops by reason:", ...rows.map(({ meaning }, i) => `${lines[i]}  ${meaning}`)];
 }
 
 function verdict(report: DemoReport): string {

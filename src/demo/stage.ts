@@ -48,8 +48,10 @@ export async function namespaceStage(lab: Lab): Promise<Stage> {
   }
   return {
     picture: [
-      `source ${SOURCES[0]} ── relay ${RELAY} ──┬── gateway 1, ${GATEWAYS[0]}, device culvert0`,
-      `                                         └── gateway 2, ${GATEWAYS[1]}, device culvert0`,
+      ...fork(
+        `source ${SOURCES[0]} ── relay ${RELAY}`,
+        GATEWAYS.map((address, i) => `gateway ${i + 1}, ${address}, device culvert0`),
+      ),
       "each in a network namespace of its own; the listeners join on culvert0 (IGMPv3)",
     ],
     sourceHost: source,
@@ -79,8 +81,7 @@ export async function loopbackStage(lab: Lab): Promise<Stage> {
   daemons.set("relay", await Daemon.start(lab, lab.folder, "relay", args));
   return {
     picture: [
-      `source 127.0.0.1 ── relay ${relay} ──┬── culvert receive 1`,
-      `                                       └── culvert receive 2`,
+      ...fork(`source 127.0.0.1 ── relay ${relay}`, ["culvert receive 1", "culvert receive 2"]),
       "all on the loopback interface: without root there are no namespaces and no devices",
     ],
     sourceHost: lab,
@@ -102,6 +103,11 @@ export async function loopbackStage(lab: Lab): Promise<Stage> {
       return { listener, latency };
     },
   };
+}
+
+/** A picture of one thing that leads to two. */
+function fork(stem: string, [first, second]: readonly string[]): string[] {
+  return [`${stem} ──┬── ${first}`, `${" ".repeat(stem.length)}   └── ${second}`];
 }
 
 /** UDP ports of the loopback address that nobody has; all different. */

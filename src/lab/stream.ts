@@ -36,6 +36,7 @@ export interface SourceReport {
 }
 
 export interface ListenerPlan {
+  /** What to join; an address of the host itself to hear without joining. */
   readonly group: Address;
   readonly port: number;
   /** The device to join on; for IPv4, which names it by address, one of its addresses too. */

@@ -3,7 +3,7 @@
  * as JSON; it writes ListenerEvents to standard output. When its input ends it leaves, reports, ends.
  */
 import dgram from "node:dgram";
-import { familyOf } from "../../core/address.ts";
+import { familyOf, isMulticast, parseAddress } from "../../core/address.ts";
 import { readPayload } from "../payload.ts";
 import type { ListenerEvent, ListenerPlan, ListenerReport } from "../stream.ts";
 import { Tally } from "../tally.ts";
@@ -44,13 +44,14 @@ socket.on("message", (octets, from) => {
 /** `::%device` names an interface to the IPv6 calls; the IPv4 ones take one of its addresses. */
 const device = family === 4 ? plan.address : `::%${plan.device}`;
 
+/** Joins, unless the plan names an address of this host: then it is enough to be bound. */
 function join(): void {
   joinedAt = process.hrtime.bigint();
+  if (!isMulticast(parseAddress(plan.group)!)) return;
   if (plan.sources === undefined) socket.addMembership(plan.group, device);
   else
     for (const source of plan.sources)
       socket.addSourceSpecificMembership(source, plan.group, device);
-  say({ event: "joined" });
 }
 
 function report(): ListenerReport {
@@ -66,6 +67,7 @@ socket.bind({ address: plan.group, port: plan.port }, () => {
     // The system's own size then has to do.
   }
   join();
+  say({ event: "joined" });
   const timer = setInterval(() => say({ event: "progress", ...report() }), PROGRESS_EVERY);
   process.stdin
     .on("end", () => {
