@@ -1,6 +1,6 @@
 // Builds everything: both WebAssembly cores (asc), then dist/ (tsc). Prints nothing when all is well.
 import { spawnSync } from "node:child_process";
-import { chmodSync, existsSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,8 +16,8 @@ function run(program, ...args) {
 }
 
 // A deleted test must not go on running from an old build.
-for (const folder of ["test", "bench", "src", "assembly"])
-  rmSync(path.join(root, "dist", folder), { recursive: true, force: true });
+for (const name of [".built", "test", "bench", "src", "assembly"])
+  rmSync(path.join(root, "dist", name), { recursive: true, force: true });
 
 for (const target of ["simd", "scalar"])
   run("node_modules/assemblyscript/bin/asc.js", "--config", "asconfig.json", "--target", target);
@@ -25,3 +25,5 @@ run("node_modules/typescript/bin/tsc", "-p", "tsconfig.json");
 
 const command = path.join(root, "dist/src/cli/main.js");
 if (existsSync(command)) chmodSync(command, 0o755);
+// Written last: scripts/setup.mjs takes a build without it, or older than a source, for none.
+writeFileSync(path.join(root, "dist/.built"), "");

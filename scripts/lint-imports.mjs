@@ -30,7 +30,9 @@ export const MAY_IMPORT = {
     "src/core",
     "assembly/layout",
   ],
-  "src/cli": ["src/runtime", "src/config", "src/os", "src/core"],
+  "src/lab": ["src/os", "src/core", "assembly/layout"],
+  "src/demo": ["src/lab", "src/runtime", "src/os", "src/config", "src/core"],
+  "src/cli": ["src/demo", "src/runtime", "src/config", "src/os", "src/core"],
   // The package's public face.
   src: ["src/engine", "src/runtime", "src/protocols/amt", "src/membership", "src/wire", "src/core"],
 };

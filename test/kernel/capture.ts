@@ -1,0 +1,51 @@
+/** Captures on a device, judged by tshark. */
+import path from "node:path";
+import type { Lab, Namespace } from "../../src/lab/lab.ts";
+import type { Program } from "../../src/lab/program.ts";
+import { findTool, run } from "../../src/lab/tool.ts";
+
+/** What tshark checks here though it does not by default. */
+const CHECKS = ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.defragment:TRUE"];
+
+export class Capture {
+  readonly #program: Program;
+  readonly #file: string;
+
+  private constructor(program: Program, file: string) {
+    this.#program = program;
+    this.#file = file;
+  }
+
+  /** Starts to capture what `filter` (pcap-filter) lets through, and waits until it does. */
+  static async start(lab: Lab, at: Namespace, device: string, filter: string): Promise<Capture> {
+    const file = path.join(lab.folder, `${at.name}-${device}.pcapng`);
+    const words = ["-q", "-i", device, "-f", filter, "-w", file];
+    const program = at.start(findTool("dumpcap")!, words);
+    // dumpcap names its file when the capture is open.
+    await program.line(/^File: /, "stderr", 10_000);
+    return new Capture(program, file);
+  }
+
+  /** Ends the capture; what came until now is in it. */
+  async stop(): Promise<void> {
+    await this.#program.stop();
+  }
+
+  /** The values of `field` in the packets that the display filter lets through, a packet a row. */
+  values(field: string, filter: string): string[] {
+    const preferences = CHECKS.flatMap((check) => ["-o", check]);
+    const words = ["-r", this.#file, ...preferences, "-Y", filter, "-T", "fields", "-e", field];
+    // A field that occurs in several layers has all of its values, separated by commas.
+    return run(findTool("tshark")!, words)
+      .split("\n")
+      .filter((line) => line !== "");
+  }
+
+  /** What tshark finds wrong: malformed packets, errors of its experts, checksums that are bad. */
+  faults(): string[] {
+    const layers = ["ip", "udp", "igmp", "icmpv6"];
+    const sums = layers.map((layer) => `${layer}.checksum.status == "Bad"`);
+    const filter = ["_ws.malformed", '_ws.expert.severity == "Error"', ...sums].join(" || ");
+    return this.values("_ws.col.Info", filter);
+  }
+}

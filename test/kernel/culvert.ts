@@ -1,0 +1,91 @@
+/** Relays and gateways in the tree of `src/lab/tree.ts`, and waits on what they say of themselves. */
+import assert from "node:assert/strict";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Daemon } from "../../src/demo/daemon.ts";
+import type { Lab } from "../../src/lab/lab.ts";
+import { startListener, startSource } from "../../src/lab/stream.ts";
+import type { Listener, Source, SourcePlan } from "../../src/lab/stream.ts";
+import { DEVICES, GATEWAYS, RELAY, SOURCES, buildTree } from "../../src/lab/tree.ts";
+import type { Tree } from "../../src/lab/tree.ts";
+
+export const DEVICE = "culvert0";
+export const PORT = 5000;
+
+/** The tree with a relay in it; gateways are started as a test needs them. */
+export class Network {
+  readonly #lab: Lab;
+  readonly tree: Tree;
+
+  constructor(lab: Lab) {
+    this.#lab = lab;
+    this.tree = buildTree(lab);
+  }
+
+  /** Starts a relay; `options` replace `--ingress up0`. */
+  relay(options = ["--ingress", "up0"]): Promise<Daemon> {
+    const args = ["relay", "--local", RELAY, ...options];
+    return Daemon.start(this.tree.relay, this.#lab.folder, "relay", args);
+  }
+
+  /** Starts gateway 0 or 1; `how` is by which option it finds the relay. */
+  gateway(i: 0 | 1, how: "--relay" | "--discovery" = "--relay"): Promise<Daemon> {
+    const ends = ["--local", `${GATEWAYS[i]}:4000${i}`, how, RELAY];
+    const args = ["gateway", ...ends, "--tun", DEVICE, "--address", `${DEVICES[i]}/32`];
+    return Daemon.start(this.tree.gateways[i], this.#lab.folder, `gateway${i}`, args);
+  }
+
+  /** Starts a source of `count` packets, by default 500 a second from the first address. */
+  send(group: string, count: number, plan: Partial<SourcePlan> = {}): Promise<Source> {
+    const usual = { port: PORT, source: SOURCES[0], device: "eth0", size: 500, rate: 500, ttl: 8 };
+    return startSource(this.tree.source, { ...usual, group, count, ...plan });
+  }
+
+  /** Joins on a gateway's device; without sources, for any. */
+  join(i: 0 | 1, group: string, ...sources: string[]): Promise<Listener> {
+    return startListener(this.tree.gateways[i], {
+      group,
+      port: PORT,
+      device: DEVICE,
+      address: DEVICES[i],
+      ...(sources.length > 0 ? { sources } : {}),
+    });
+  }
+}
+
+/** Asks again and again until the answer is true; fails after `milliseconds`, naming `what`. */
+export async function eventually(
+  what: string,
+  milliseconds: number,
+  ask: () => boolean | Promise<boolean>,
+): Promise<void> {
+  const until = performance.now() + milliseconds;
+  while (!(await ask())) {
+    assert.ok(performance.now() < until, `${what}: not within ${milliseconds} ms`);
+    await sleep(50);
+  }
+}
+
+/** Waits until a listener's first source has been heard up to its packet number `last`. */
+export async function heard(
+  listener: Listener,
+  last: number,
+  milliseconds = 10_000,
+): Promise<void> {
+  const reached = () => (listener.progress()?.streams[0]?.last ?? -1) >= last;
+  await eventually(`packet ${last} at the listener`, milliseconds, reached);
+}
+
+/** Milliseconds until a device takes in no more packets; fails when it still does after `limit`. */
+export async function silence(read: () => number, limit: number): Promise<number> {
+  const QUIET_MS = 500;
+  const started = performance.now();
+  let changed = started;
+  for (let last = read(); performance.now() - changed < QUIET_MS;) {
+    await sleep(25);
+    const now = read();
+    if (now !== last) changed = performance.now();
+    last = now;
+    assert.ok(changed - started <= limit, `packets still come after ${limit} ms`);
+  }
+  return changed - started;
+}
