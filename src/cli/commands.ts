@@ -48,6 +48,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import("./status.ts"),
   },
   {
+    name: "demo",
+    summary: "carry a real stream through a relay and two gateways on this host",
+    example: "culvert demo",
+    load: () => import("./demo.ts"),
+  },
+  {
     name: "doctor",
     summary: "check what this host offers and say how to mend what it lacks",
     example: "culvert doctor",

@@ -15,5 +15,6 @@ process.exitCode = await culvert(process.argv.slice(2), {
     };
   },
   probes: async () => (await import("../os/probe.ts")).probeHost(),
+  demo: async (args) => (await import("../demo/index.ts")).runDemo(args),
 });
 setTimeout(() => process.exit(), GRACE).unref();

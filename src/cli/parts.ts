@@ -11,4 +11,6 @@ export type Starters = {
 export interface Parts {
   readonly starters: () => Promise<Starters>;
   readonly probes: () => Promise<readonly Probe[]>;
+  /** Runs the demonstration with its own arguments; gives the exit code. */
+  readonly demo: (args: readonly string[]) => Promise<number>;
 }

@@ -146,3 +146,10 @@ test("doctor lists what it found and fails if anything does", async (t) => {
   assert.equal((JSON.parse(json.stdout) as { name: string }[])[1]?.name, "tun");
   assert.equal((await host.run(["doctor"], "healthy")).code, 0);
 });
+
+test("demo gets all its arguments and gives its exit code", async (t) => {
+  const host = new Host(t);
+  assert.equal((await host.run(["demo", "--help"])).code, 1);
+  assert.equal((await host.run(["demo", "--rate", "5"])).code, 2);
+  assert.equal((await host.run(["demo"])).code, 0);
+});

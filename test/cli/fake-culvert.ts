@@ -76,4 +76,5 @@ process.exitCode = await culvert(process.argv.slice(2), {
       receive: (name, config) => fakeService(name, "receive", config),
     }),
   probes: () => Promise.resolve(behaviour === "healthy" ? PROBES.slice(0, 1) : PROBES),
+  demo: (args) => Promise.resolve(args.length),
 });
