@@ -104,7 +104,6 @@ export class Network {
   }
 
   /** From now on the node sends from `endpoint`, and is reached only there. */
-  rebind(node: SimNode<never, never>, endpoint: Endpoint): void;
   rebind(node: { endpoint: Endpoint }, endpoint: Endpoint): void {
     for (const [text, other] of this.#nodes)
       if ((other as unknown) === node) this.#nodes.delete(text);
