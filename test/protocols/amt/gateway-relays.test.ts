@@ -11,7 +11,7 @@ import { ConfigError } from "../../../src/core/errors.ts";
 import { AmtGateway, type GatewayInput } from "../../../src/protocols/amt/gateway.ts";
 import { emitAdvertisement } from "../../../src/wire/amt.ts";
 import { seededEntropy } from "../../sim/entropy.ts";
-import { connected, query, recordsOf, said, saidOf } from "./gateway-rig.ts";
+import { connected, next, query, recordsOf, said, saidOf } from "./gateway-rig.ts";
 import {
   ANYCAST,
   G,
@@ -58,16 +58,6 @@ function found(robustness = 1) {
   const [request] = saidOf(given(gateway, advertisement(nonce, RELAY.address), 0), "request");
   given(gateway, query(request!.nonce, { robustness }), 0);
   return gateway;
-}
-
-/** The first of these sayings from now on, and when. */
-function next<K extends "discovery" | "request" | "teardown">(gateway: AmtGateway, say: K) {
-  for (let at = gateway.deadline(); at !== undefined; at = gateway.deadline()) {
-    const outs = given(gateway, { kind: "timeout" }, at);
-    const [first] = saidOf(outs, say);
-    if (first) return { at, outs, first };
-  }
-  throw new Error(`no ${say}`);
 }
 
 test("a gateway must be told a relay or where to discover one", () => {
@@ -254,8 +244,8 @@ test("no Teardown without G, without a report, or when switched off (RFC 7450 §
   given(withoutG, want(), 0);
   connected(withoutG, 0, { gateway: null });
   const unreported = newGateway();
-  connected(unreported, 0);
-  given(unreported, { kind: "rebound" }, 2_000);
+  given(unreported, want(), 0);
+  connected(unreported, 0, { limit: true });
   const off = newGateway({ teardown: false });
   given(off, want(), 0);
   connected(off, 0, { robustness: 1 });

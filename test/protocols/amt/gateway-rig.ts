@@ -60,7 +60,7 @@ const macText = (mac: Uint8Array) => Buffer.from(mac).toString("hex");
 /** What the "send" outputs say. */
 export function said(outs: readonly GatewayOutput[]): Said[] {
   return only(outs, "send").map(({ octets, to }): Said => {
-    switch (amtType(octets)) {
+    switch (amtType(octets) ?? 0) {
       case AMT_DISCOVERY:
         return { say: "discovery", to, nonce: new DiscoveryView(octets).nonce };
       case AMT_REQUEST: {
@@ -128,6 +128,18 @@ export function query(nonce: number, options: QueryOptions = {}): GatewayInput {
     }),
   });
   return { kind: "datagram", octets, from };
+}
+
+/** Calls the gateway at its deadlines until it says this; what it said then, and when. */
+export function next<K extends "discovery" | "request" | "teardown">(
+  gateway: AmtGateway,
+  say: K,
+): { readonly at: Millis; readonly first: Extract<Said, { say: K }> } {
+  for (let at = gateway.deadline(); at !== undefined; at = gateway.deadline()) {
+    const [first] = saidOf(given(gateway, { kind: "timeout" }, at), say);
+    if (first) return { at, first };
+  }
+  throw new Error(`no ${say}`);
 }
 
 /** Starts the gateway and answers its Request; the outputs that follow the Query. */

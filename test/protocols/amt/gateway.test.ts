@@ -15,7 +15,7 @@ import {
 import type { AmtGateway, GatewayInput } from "../../../src/protocols/amt/gateway.ts";
 import { emitQuery } from "../../../src/wire/amt.ts";
 import { emitMembershipDatagram } from "../../../src/wire/membership-datagram.ts";
-import { connected, query, recordsOf, said, saidOf } from "./gateway-rig.ts";
+import { connected, next, query, recordsOf, said, saidOf } from "./gateway-rig.ts";
 import {
   G,
   G6,
@@ -50,13 +50,6 @@ function settled(robustness = 1): AmtGateway {
   connected(gateway, 0, { robustness });
   drive(gateway, 5_000);
   return gateway;
-}
-
-/** The next Request that is due, and when. */
-function nextRequest(gateway: AmtGateway) {
-  for (const { at, out } of drive(gateway, 1_000_000))
-    for (const request of saidOf([out], "request")) return { at, ...request };
-  throw new Error("no Request");
 }
 
 test("a gateway with a relay asks it for an IGMPv3 query at the start (RFC 7450 §5.2.3.5)", () => {
@@ -148,8 +141,8 @@ test("a relay that learns of us hears the memberships QRV times, one Update may 
 
 /** Answers the Request that is out with QRV `robustness`. */
 function connected2(gateway: AmtGateway, robustness: number) {
-  const { nonce, at } = nextRequest(gateway);
-  return given(gateway, query(nonce, { robustness }), at);
+  const { first, at } = next(gateway, "request");
+  return given(gateway, query(first.nonce, { robustness }), at);
 }
 
 test("the next cycle begins when the query interval is over, with a new nonce (RFC 7450 §5.2.3.5)", () => {
@@ -157,10 +150,11 @@ test("the next cycle begins when the query interval is over, with a new nonce (R
   given(gateway, want(G), 0);
   const [first] = saidOf(given(gateway, START, 0), "request");
   given(gateway, query(first!.nonce, { queryInterval: 60_000 }), 500);
-  const next = nextRequest(gateway);
-  assert.equal(next.at, 60_500);
-  assert.notEqual(next.nonce, first!.nonce);
-  assert.deepEqual(saidOf(given(gateway, query(next.nonce), 60_600), "update").length, 1);
+  const second = next(gateway, "request");
+  assert.equal(second.at, 60_500);
+  assert.notEqual(second.first.nonce, first!.nonce);
+  const outs = given(gateway, query(second.first.nonce), 60_600);
+  assert.equal(saidOf(outs, "update").length, 1);
 });
 
 test("a query interval of 0 means 125 s (RFC 3376 §4.1.7), and the configured longest holds", () => {
@@ -171,16 +165,16 @@ test("a query interval of 0 means 125 s (RFC 3376 §4.1.7), and the configured l
     const gateway = newGateway(options);
     given(gateway, want(G), 0);
     connected(gateway, 0, { queryInterval: 0 });
-    assert.equal(nextRequest(gateway).at, at);
+    assert.equal(next(gateway, "request").at, at);
   }
 });
 
 test("while the next Query is awaited Updates bear the previous one's values (RFC 7450 §5.2.3.6)", () => {
   const gateway = settled();
-  const { nonce, at } = nextRequest(gateway);
+  const { first, at } = next(gateway, "request");
   const [update] = saidOf(given(gateway, want(G, include(S, T)), at), "update");
   assert.equal(update?.mac, "a1a1a1a1a1a1");
-  assert.notEqual(update?.nonce, nonce);
+  assert.notEqual(update?.nonce, first.nonce);
 });
 
 test("a family without groups ends its cycle, and begins one with its next group", () => {
@@ -240,20 +234,14 @@ test("an unanswered Request is repeated with its nonce, ever more slowly (RFC 74
 
 test("a configured relay that stops answering is asked on, and is served again once it answers", () => {
   const gateway = settled();
-  nextRequest(gateway);
+  next(gateway, "request");
   const silent = drive(gateway, 1_000_000);
   assert.deepEqual(states(silent.map(({ out }) => out)), ["requesting"]);
-  const { nonce, at } = nextRequestAfter(gateway, 1_000_000);
-  const outs = given(gateway, query(nonce), at);
+  const { first, at } = next(gateway, "request");
+  const outs = given(gateway, query(first.nonce), at);
   assert.deepEqual(states(outs), ["connected"]);
   assert.deepEqual(recordsOf(outs), [`is-in ${G} ${S}`]);
 });
-
-function nextRequestAfter(gateway: AmtGateway, until: number) {
-  for (const { at, out } of drive(gateway, until + 130_000))
-    for (const { nonce } of saidOf([out], "request")) return { at, nonce };
-  throw new Error("no Request");
-}
 
 test("only the awaited Query counts (RFC 7450 §5.2.3.5)", () => {
   const gateway = newGateway();
@@ -323,7 +311,7 @@ test("ICMP unreachable, silence and a new address of ours begin a cycle at once 
   for (const kind of ["unreachable", "silent", "rebound"] as const) {
     const gateway = settled();
     given(gateway, { kind }, 10_000);
-    assert.equal(nextRequest(gateway).at, 10_000, kind);
+    assert.equal(next(gateway, "request").at, 10_000, kind);
     given(gateway, { kind }, 10_000);
     assert.ok(gateway.deadline()! >= 11_000, kind);
   }

@@ -5,12 +5,14 @@ import {
   VERDICT_AMT_TYPE_ROLE,
   VERDICT_AMT_TYPE_UNKNOWN,
   VERDICT_AMT_VERSION,
+  VERDICT_ANY_SOURCE,
   VERDICT_BAD_MAC,
   VERDICT_DRAINING,
   VERDICT_FAMILY,
   VERDICT_INNER_LENGTH,
   VERDICT_MEMBERSHIP_CHECKSUM,
   VERDICT_MEMBERSHIP_TYPE,
+  VERDICT_NOT_MULTICAST,
   VERDICT_ROUTER_ALERT,
   VERDICT_UNKNOWN_TUNNEL,
   VERDICT_UNROUTABLE_GROUP,
@@ -346,18 +348,28 @@ test("a renewed membership lasts 260 s from its renewal", () => {
 });
 
 test("an excluded source has a route that leaves its excluder out (RFC 3376 §6.3)", () => {
-  const { relay, proof } = joined();
-  const other = report(proven(relay, 0, { from: OTHER }), record("to-ex", G, S));
+  const relay = newRelay();
+  const group = "239.1.1.1";
+  const proof = proven(relay, 0);
+  given(relay, datagram(report(proof, record("allow", group, S))), 0);
+  const other = report(proven(relay, 0, { from: OTHER }), record("to-ex", group, S));
   assert.deepEqual(commands(given(relay, datagram(other, OTHER), 0)).slice(1), [
-    { kind: "route", change: "add", group: G },
-    { kind: "member", change: "add", group: G, tunnel: 1 },
-    { kind: "upstream", group: G, filter: exclude() },
+    { kind: "route", change: "add", group },
+    { kind: "member", change: "add", group, tunnel: 1 },
+    { kind: "upstream", group, filter: exclude() },
   ]);
-  assert.deepEqual(commands(given(relay, datagram(report(proof, record("block", G, S))), 0)), [
-    { kind: "member", change: "remove", group: G, source: S, tunnel: 0 },
-    { kind: "upstream", group: G, filter: exclude(S) },
+  assert.deepEqual(commands(given(relay, datagram(report(proof, record("block", group, S))), 0)), [
+    { kind: "member", change: "remove", group, source: S, tunnel: 0 },
+    { kind: "upstream", group, filter: exclude(S) },
     { kind: "tunnel-down", tunnel: 0 },
   ]);
+});
+
+test("a source-specific group without its source is not joined (RFC 4604)", () => {
+  const relay = newRelay();
+  const anySource = report(proven(relay, 0), record("to-ex", G));
+  assert.equal(fate(given(relay, datagram(anySource), 0)), VERDICT_ANY_SOURCE);
+  assert.deepEqual([...relay.tunnels()], []);
 });
 
 test("groups of link scope are not joined (RFC 5771 §4, RFC 4291 §2.7)", () => {
@@ -368,10 +380,10 @@ test("groups of link scope are not joined (RFC 5771 §4, RFC 4291 §2.7)", () =>
   const ipv6 = report(proof, record("to-ex", "ff02::fb"));
   assert.equal(fate(given(relay, datagram(ipv6), 0)), VERDICT_UNROUTABLE_GROUP);
   const unicast = report(proof, record("to-ex", "192.0.2.1"));
-  assert.equal(fate(given(relay, datagram(unicast), 0)), VERDICT_UNROUTABLE_GROUP);
+  assert.equal(fate(given(relay, datagram(unicast), 0)), VERDICT_NOT_MULTICAST);
   assert.deepEqual([...relay.tunnels()], []);
   const both = report(proof, record("to-ex", "224.0.0.251"), record("allow", G, S, "239.1.1.1"));
-  assert.equal(fate(given(relay, datagram(both), 0)), "accepted");
+  assert.equal(fate(given(relay, datagram(both), 0)), VERDICT_UNROUTABLE_GROUP);
   assert.deepEqual([...relay.groups()], [{ group: G, filter: include(S), members: 1 }]);
 });
 
