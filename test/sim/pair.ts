@@ -81,7 +81,7 @@ export class Network {
   delivered = 0;
   /** Whether nodes keep what they send and their news; off for long runs. */
   record = true;
-  readonly #options: LinkOptions;
+  #options: LinkOptions;
   readonly #entropy;
   readonly #nodes = new Map<string, AnyNode>();
   readonly #queue = new Timers<AnyNode | Flight>();
@@ -89,6 +89,11 @@ export class Network {
   constructor(options: LinkOptions) {
     this.#options = options;
     this.#entropy = seededEntropy(options.seed);
+  }
+
+  /** From now on links behave like this; the seed stays. */
+  relink(options: Omit<LinkOptions, "seed">): void {
+    this.#options = { seed: this.#options.seed, ...options };
   }
 
   /** Adds a machine that is reached at `endpoints`, and sends from the first of them. */
@@ -104,7 +109,6 @@ export class Network {
   }
 
   /** From now on the node sends from `endpoint`, and is reached only there. */
-  rebind(node: SimNode<never, never>, endpoint: Endpoint): void;
   rebind(node: { endpoint: Endpoint }, endpoint: Endpoint): void {
     for (const [text, other] of this.#nodes)
       if ((other as unknown) === node) this.#nodes.delete(text);

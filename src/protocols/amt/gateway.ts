@@ -34,7 +34,7 @@ import {
 import type { Drop } from "../../core/drops.ts";
 import { ConfigError } from "../../core/errors.ts";
 import type { Entropy, Machine, Millis } from "../../core/machine.ts";
-import { Outbox } from "../../core/outbox.ts";
+import { Outputs } from "../../membership/outputs.ts";
 import { amtType, emitDiscovery, parseAdvertisement, parseQuery } from "../../wire/amt.ts";
 import { parseMembershipDatagram } from "../../wire/membership-datagram.ts";
 import type { GroupFilter, MembershipQuery } from "../../wire/membership.ts";
@@ -125,7 +125,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
   readonly #longestRetry: Millis;
   readonly #discovery: Endpoint | undefined;
   readonly #cycles: readonly Cycle[];
-  readonly #out = new Outbox<GatewayOutput>();
+  readonly #out = new Outputs<GatewayOutput>();
   readonly #heldDown = new Map<string, Millis>();
   #teardowns: PendingTeardown[] = [];
   #relay: Endpoint | undefined;
@@ -163,7 +163,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
   }
 
   poll(): GatewayOutput | undefined {
-    return this.#out.poll();
+    return this.#out.take();
   }
 
   deadline(): Millis | undefined {
@@ -194,8 +194,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
       case "silent":
       case "rebound":
         // While an answer is awaited, its repetition will do (§5.2.3.9).
-        for (const cycle of this.#cycles)
-          if (cycle.wanted || input.kind === "rebound") cycle.renew(now);
+        for (const cycle of this.#cycles) if (cycle.wanted) cycle.renew(now);
         return;
       case "stop":
         if (at !== "stopping" && at !== "stopped") this.#stop(now);
@@ -291,7 +290,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     from: Endpoint,
     now: Millis,
   ): Drop | undefined {
-    switch (type) {
+    switch (type ?? 0) {
       case AMT_ADVERTISEMENT:
         return this.#advertised(octets, from, now);
       case AMT_QUERY:

@@ -17,7 +17,6 @@ import {
   VERDICT_MEMBERSHIP_TYPE,
   VERDICT_TUNNEL_LIMIT,
   VERDICT_UNKNOWN_TUNNEL,
-  VERDICT_UNROUTABLE_GROUP,
   VERDICT_ZERO_NONCE,
 } from "../../../assembly/layout/verdict.ts";
 import {
@@ -29,7 +28,7 @@ import {
 } from "../../core/address.ts";
 import type { Drop } from "../../core/drops.ts";
 import type { Entropy, Machine, Millis } from "../../core/machine.ts";
-import { Outbox } from "../../core/outbox.ts";
+import { Outputs } from "../../membership/outputs.ts";
 import { Timers } from "../../core/timers.ts";
 import { isEmpty } from "../../membership/filter.ts";
 import { MembershipRouter, type RouterOptions } from "../../membership/router.ts";
@@ -54,7 +53,7 @@ import {
   type UpstreamChange,
 } from "./forwarding.ts";
 import { refusal } from "./refusal.ts";
-import { type Report, asksForSomething, routable } from "./reports.ts";
+import { type Report, asksForSomething, withPossibleSources } from "./reports.ts";
 import { RESPONSE_MAC_LENGTH, ResponseMac } from "./response-mac.ts";
 import { type Tunnel, Tunnels } from "./tunnels.ts";
 
@@ -130,8 +129,8 @@ export type RelayOutput =
   | UpstreamChange
   | { readonly kind: "accepted"; readonly type: number }
   /**
-   * A datagram that was ignored; of an Update that asks for more than a limit allows, only what is
-   * beyond the limit. `type` is 0 when the datagram has none.
+   * A datagram that was ignored. Of an Update only what the reason speaks of: a group that may not
+   * be asked for, or what is beyond a limit; the rest is obeyed. `type` is 0 when there is none.
    */
   | { readonly kind: "dropped"; readonly drop: Drop; readonly type: number };
 
@@ -155,7 +154,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   /** The settings of every tunnel's membership databases. */
   readonly #database: Pick<RouterOptions, "timers" | "limits">;
   readonly #queries: Readonly<Record<Family, Uint8Array>>;
-  readonly #out = new Outbox<RelayOutput>();
+  readonly #out = new Outputs<RelayOutput>();
   #draining = false;
 
   constructor(options: RelayOptions) {
@@ -199,7 +198,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   }
 
   poll(): RelayOutput | undefined {
-    return this.#out.poll();
+    return this.#out.take();
   }
 
   deadline(): Millis | undefined {
@@ -233,7 +232,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
   /** Obeys a datagram; or says why not. */
   #read(octets: Uint8Array, from: Endpoint, to: Endpoint, now: Millis): Drop | undefined {
-    switch (amtType(octets)) {
+    switch (amtType(octets) ?? 0) {
       case AMT_DISCOVERY:
         return this.#discovered(octets, from, to);
       case AMT_REQUEST:
@@ -285,8 +284,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (message.kind === "query" || message.generation === 1) return VERDICT_MEMBERSHIP_TYPE;
     const proof = this.#mac.verify(view.mac, from, view.nonce, now);
     if (proof === undefined) return VERDICT_BAD_MAC;
-    const report = routable(message);
-    if (report === undefined) return VERDICT_UNROUTABLE_GROUP;
+    const report = withPossibleSources(message);
 
     const known = this.#tunnels.get(from);
     if (known === undefined) {
@@ -330,7 +328,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (tunnel.unreachable > toleratedUnreachable) this.#end(tunnel, now);
   }
 
-  /** Hands a report to the tunnel's membership database. Answers the limit that it ran into. */
+  /** Hands a report to the tunnel's membership database. Answers the first refusal of a part of it. */
   #apply(
     tunnel: Tunnel,
     family: Family,
