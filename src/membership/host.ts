@@ -214,7 +214,8 @@ export class MembershipHost implements Machine<HostInput, HostOutput> {
       this.#comply(now);
     }
     const within = immediate ? 0 : query.maxResponse;
-    if (query.group !== undefined) this.#answer(query.group, query.sources, within, now);
+    if (query.group !== undefined)
+      this.#answer(query.group, this.#generation === 3 ? query.sources : [], within, now);
     else if (this.#generation === 3) {
       this.#answerAll = Math.min(this.#answerAll, this.#soon(within, now));
       this.#due = Math.min(this.#due, this.#answerAll);
