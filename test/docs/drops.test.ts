@@ -14,7 +14,9 @@ test("docs/drops.md is what the drop table says", () => {
 });
 
 test("the guide names no drop reason that the table does not have", () => {
-  const section = /## Drops and what to do\n([\s\S]*?)(\n## |$)/.exec(readPage("docs/guide/amt.md"));
+  const section = /## Drops and what to do\n([\s\S]*?)(\n## |$)/.exec(
+    readPage("docs/guide/amt.md"),
+  );
   const names = [...(section?.[1] ?? "").matchAll(/^\| (`[^|]+) \|/gm)].flatMap((row) =>
     [...row[1]!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!),
   );
