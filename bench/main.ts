@@ -54,6 +54,9 @@ function print(result: Result): void {
   for (const note of result.notes) console.log(`NOTE: ${note}`);
 }
 
+// Namespaces and programs are tidied up when the process exits, so a signal has to make it exit.
+process.on("SIGINT", () => process.exit(130));
+process.on("SIGTERM", () => process.exit(143));
 try {
   await main();
 } catch (error) {

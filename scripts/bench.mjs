@@ -25,6 +25,6 @@ if (!existsSync(built) || statSync(built).mtimeMs < changed) {
 }
 const child = spawn(process.execPath, [built, ...process.argv.slice(2)], { stdio: "inherit" });
 // The benchmark tidies up after itself; this process waits until it has.
-for (const signal of ["SIGINT", "SIGTERM"])
-  process.on(signal, () => signal === "SIGTERM" && child.kill(signal));
+process.on("SIGINT", () => {});
+process.on("SIGTERM", () => child.kill("SIGTERM"));
 child.on("exit", (code) => process.exit(code ?? 1));

@@ -39,8 +39,9 @@ const out = createSocket({
   sendBufferSize: 4 << 20,
   lookup: (address, _options, done) => done(null, address, 4),
 });
+const bound = once(out, "listening");
 out.bind(Number(localPort), local);
-await once(out, "listening");
+await bound;
 
 const input = createSocket({ type: "udp4", reuseAddr: true, recvBufferSize: 4 << 20 });
 input.on("message", (payload, from) => {

@@ -11,7 +11,7 @@
  * the sink costs all of them alike.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 
 export const SOURCE = "10.77.0.1";
@@ -42,6 +42,12 @@ export interface Arrived {
 const SIDES = ["source", "relay", "far"] as const;
 export type Side = (typeof SIDES)[number];
 
+/** Streams of a started program, besides its stdout, which is always a pipe. */
+export interface Streams {
+  readonly stdin?: "ignore" | "pipe";
+  readonly stderr?: "inherit" | "pipe";
+}
+
 export class Path {
   static #made = 0;
   readonly #id = `cv-bench-${process.pid}-${Path.#made++}`;
@@ -61,7 +67,7 @@ export class Path {
     try {
       path.#build(cut);
       // A process in the far namespace, for /proc to show that namespace's interfaces.
-      path.#anchor = path.start("far", ["cat"], "pipe");
+      path.#anchor = path.start("far", ["cat"], { stdin: "pipe" });
       while (!path.#interfaces().includes("far0")) await setTimeout(5);
       return path;
     } catch (error) {
@@ -71,19 +77,19 @@ export class Path {
   }
 
   #build(cut: boolean): void {
-    for (const side of SIDES) run("ip", ["netns", "add", this.#namespace(side)]);
+    for (const side of SIDES) {
+      run("ip", ["netns", "add", this.#namespace(side)]);
+      this.#forgoIpv6(side);
+    }
     this.configure("source", [
       "link set lo up",
       `link add s0 type veth peer name ${INGRESS} netns ${this.#namespace("relay")}`,
-      "link set s0 addrgenmode none",
       `address add ${SOURCE}/24 dev s0`,
       "link set s0 up",
     ]);
     this.configure("relay", [
       "link set lo up",
       `link add ${EGRESS} type veth peer name far0 netns ${this.#namespace("far")}`,
-      `link set ${INGRESS} addrgenmode none`,
-      `link set ${EGRESS} addrgenmode none`,
       ...(cut ? [`link set ${EGRESS} gso_max_segs 1`] : []),
       `address add ${INGRESS_ADDRESS}/24 dev ${INGRESS}`,
       `address add ${RELAY}/24 dev ${EGRESS}`,
@@ -93,7 +99,6 @@ export class Path {
     ]);
     this.configure("far", [
       "link set lo up",
-      "link set far0 addrgenmode none",
       `link set far0 address ${FAR_LINK}`,
       "address add 10.78.0.2/24 dev far0",
       `address add ${CROWD}/32 dev far0`,
@@ -123,9 +128,13 @@ export class Path {
   }
 
   /** Starts a program in a namespace; it ends with the path if not before. */
-  start(side: Side, command: readonly string[], stdin: "ignore" | "pipe" = "ignore"): ChildProcess {
+  start(
+    side: Side,
+    command: readonly string[],
+    { stdin = "ignore", stderr = "inherit" }: Streams = {},
+  ): ChildProcess {
     const child = spawn("ip", ["netns", "exec", this.#namespace(side), ...command], {
-      stdio: [stdin, "pipe", "inherit"],
+      stdio: [stdin, "pipe", stderr],
     });
     this.#children.add(child);
     child.on("exit", () => this.#children.delete(child));
@@ -147,6 +156,15 @@ export class Path {
   remove(): void {
     process.off("exit", this.#remove);
     this.#remove();
+  }
+
+  /** No IPv6 in this namespace: its hosts' own packets would be counted with the stream's. */
+  #forgoIpv6(side: Side): void {
+    for (const device of ["all", "default"]) {
+      const setting = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
+      if (existsSync(setting))
+        run("ip", ["netns", "exec", this.#namespace(side), "tee", setting], "1\n");
+    }
   }
 
   #interfaces(): string {
