@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { AMT_PORT } from "../../assembly/layout/amt.ts";
+import type { ServiceStatus } from "../../src/runtime/service.ts";
 import { ROOT } from "../machine.ts";
 import type { Program } from "./native.ts";
 import { CROWD, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, WITNESS, type Path } from "./path.ts";
@@ -81,6 +82,9 @@ export abstract class Row {
   }
 }
 
+/** What `culvert status --json` says of a service, as far as it matters here. */
+type Status = Pick<ServiceStatus, "tunnels" | "counters">;
+
 /** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
 export class CulvertRow extends Row {
   readonly name = "culvert";
@@ -120,17 +124,19 @@ export class CulvertRow extends Row {
       return value;
     };
     return {
-      datagrams: read("egress_forwarded"),
-      messages: read("messages"),
-      calls: read("calls"),
+      datagrams: read("egress_sent"),
+      messages: read("egress_messages"),
+      calls: read("egress_calls"),
     };
   }
 
-  async #status(): Promise<{ tunnels: unknown[]; counters: Record<string, number> }> {
+  async #status(): Promise<Status> {
     const text = await outputOf(
       this.path.start("relay", this.#command("status", "--json", "--control", this.#control)),
     );
-    return JSON.parse(text) as { tunnels: unknown[]; counters: Record<string, number> };
+    const [service] = JSON.parse(text) as Status[];
+    if (service === undefined) throw new Error("culvert status shows no service");
+    return service;
   }
 
   #command(...words: string[]): string[] {
