@@ -1,0 +1,63 @@
+/** Where and with what a benchmark ran; it stands in every result. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The repository's root, seen from `dist/bench`. */
+export const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly kernel: string;
+  readonly node: string;
+  readonly v8: string;
+  /** Versions of what the figures depend on, by package name. */
+  readonly versions: Readonly<Record<string, string>>;
+  /** The commit, with "+" when the tree has changes. */
+  readonly commit: string;
+  /** Load average over a minute when the run began: what else the machine was doing. */
+  readonly load: number;
+}
+
+export function describeMachine(): Machine {
+  const versions: Record<string, string> = {};
+  for (const name of ["assemblyscript", "benchmark", "koffi", "typescript"])
+    versions[name] = packageVersion(path.join(ROOT, "node_modules", name));
+  versions["culvert"] = packageVersion(ROOT);
+  const compiler = firstLine("cc", "--version");
+  if (compiler !== undefined) versions["cc"] = compiler;
+  return {
+    cpu: os.cpus()[0]?.model ?? "unknown",
+    cores: os.availableParallelism(),
+    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
+    kernel: `${os.type()} ${os.release()} ${os.arch()}`,
+    node: process.version,
+    v8: process.versions.v8,
+    versions,
+    commit: commit(),
+    load: os.loadavg()[0] ?? 0,
+  };
+}
+
+function packageVersion(folder: string): string {
+  const text = readFileSync(path.join(folder, "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function commit(): string {
+  const hash = firstLine("git", "rev-parse", "HEAD");
+  if (hash === undefined) return "unknown";
+  // Results of an earlier suite of the same run are no change to what is measured.
+  const changes = firstLine("git", "status", "--porcelain", "--", ".", ":!bench/results");
+  return changes === undefined || changes === "" ? hash : `${hash}+`;
+}
+
+/** The first line that a program prints; undefined when it is absent or fails. */
+function firstLine(program: string, ...args: string[]): string | undefined {
+  const done = spawnSync(program, args, { cwd: ROOT, encoding: "utf8" });
+  return done.status === 0 ? (done.stdout.split("\n")[0] ?? "") : undefined;
+}

@@ -1,0 +1,83 @@
+/* Sends ordinary UDP datagrams (no segmentation offload) to a multicast group: as fast as the
+ * system takes them, or COUNT of them at RATE a second.
+ *
+ *   source CPU ADDRESS GROUP PORT OCTETS SECONDS          saturation
+ *   source CPU ADDRESS GROUP PORT OCTETS COUNT RATE       paced
+ *
+ * CPU is the core to run on, -1 for any. Prints the number of datagrams sent. SIGTERM ends it. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <err.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <time.h>
+#include "payload.h"
+
+enum { KINDS = 256, BATCH = 64, MAX_OCTETS = 65507 };
+
+static volatile sig_atomic_t stopped;
+static void stop(int signal) { stopped = signal; }
+
+static double now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 7 && argc != 8) errx(2, "usage: source CPU ADDRESS GROUP PORT OCTETS SECONDS|COUNT [RATE]");
+  int cpu = atoi(argv[1]);
+  size_t octets = strtoul(argv[5], NULL, 10);
+  if (octets < SEQUENCE || octets > MAX_OCTETS) errx(2, "OCTETS: expected %d to %d", SEQUENCE, MAX_OCTETS);
+  uint64_t count = argc == 8 ? strtoull(argv[6], NULL, 10) : UINT64_MAX;
+  double seconds = argc == 8 ? 1e9 : strtod(argv[6], NULL);
+  double rate = argc == 8 ? strtod(argv[7], NULL) : 0;
+
+  cpu_set_t cpus;
+  CPU_ZERO(&cpus);
+  if (cpu >= 0) CPU_SET(cpu, &cpus);
+  if (cpu >= 0 && sched_setaffinity(0, sizeof cpus, &cpus) < 0) err(1, "sched_setaffinity %d", cpu);
+
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  if (fd < 0) err(1, "socket");
+  struct in_addr interface;
+  struct sockaddr_in group = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[4]))};
+  if (inet_pton(AF_INET, argv[2], &interface) != 1) errx(2, "ADDRESS: expected IPv4, got %s", argv[2]);
+  if (inet_pton(AF_INET, argv[3], &group.sin_addr) != 1) errx(2, "GROUP: expected IPv4, got %s", argv[3]);
+  int ttl = 8, room = 4 << 20;
+  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof interface) < 0) err(1, "IP_MULTICAST_IF");
+  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0) err(1, "IP_MULTICAST_TTL");
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  if (connect(fd, (struct sockaddr *)&group, sizeof group) < 0) err(1, "connect %s", argv[3]);
+
+  static uint8_t payloads[KINDS][MAX_OCTETS]; /* the filler of each value of the lowest octet */
+  struct iovec parts[BATCH];
+  struct mmsghdr messages[BATCH] = {0};
+  for (int i = 0; i < KINDS; i++) fill(payloads[i], octets, i);
+  for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+
+  signal(SIGTERM, stop);
+  signal(SIGINT, stop);
+  uint64_t sent = 0;
+  double start = now();
+  while (sent < count && !stopped && now() - start < seconds) {
+    if (rate > 0 && sent > rate * (now() - start)) {
+      nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
+      continue;
+    }
+    int wanted = rate > 0 ? 1 : BATCH;
+    for (int i = 0; i < wanted; i++) {
+      uint8_t *payload = payloads[(sent + i) % KINDS];
+      put_sequence(payload, sent + i);
+      parts[i] = (struct iovec){.iov_base = payload, .iov_len = octets};
+    }
+    int done = sendmmsg(fd, messages, wanted, 0);
+    if (done < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) err(1, "sendmmsg");
+    if (done > 0) sent += done;
+  }
+  printf("%llu\n", (unsigned long long)sent);
+}

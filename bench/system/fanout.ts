@@ -1,0 +1,239 @@
+/**
+ * A relay's fan-out: one source, one group, 1 to 1000 gateways, at saturation. Culvert's relay
+ * beside a plain `node:dgram` relay, the kernel's VXLAN driver, and a C program that does nothing
+ * but send trains of the shape that Culvert's relay had in the same round.
+ *
+ * Every row has its own path (`path.ts`) and ends in the same sink. A figure is what arrived in the
+ * far namespace: payload octets of the veth over octets of one datagram. Before anything is timed,
+ * every row has to deliver a paced stream whole, in order and octet for octet to one real socket,
+ * and to the sink in the right number; and again, at saturation, in order and octet for octet.
+ */
+import { existsSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
+import path from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { describeMachine, ROOT } from "../machine.ts";
+import {
+  figure,
+  sideBySide,
+  type Effort,
+  type Figure,
+  type Goal,
+  type Ratio,
+  type Result,
+} from "../result.ts";
+import { spread } from "../statistics.ts";
+import { buildPrograms, type Program } from "./native.ts";
+import { CROWD, Path, WITNESS, type Arrived } from "./path.ts";
+import { lineOf, outputOf } from "./process.ts";
+import { CulvertRow, DgramRow, FIRST_GATEWAY, PAYLOAD, TrainsRow, VxlanRow } from "./rows.ts";
+import type { Row } from "./rows.ts";
+
+/** Milliseconds from the start of the load to the window, and of the window. */
+interface Timing {
+  readonly gateways: readonly number[];
+  readonly rounds: number;
+  readonly ramp: number;
+  readonly window: number;
+}
+
+const EFFORTS: Readonly<Record<Effort, Timing>> = {
+  full: { gateways: [1, 10, 100, 1000], rounds: 7, ramp: 300, window: 1000 },
+  quick: { gateways: [1, 10, 100, 1000], rounds: 3, ramp: 200, window: 400 },
+  sanity: { gateways: [3], rounds: 1, ramp: 50, window: 50 },
+};
+
+/** At how many gateways the stream is also measured with trains cut up before they leave. */
+const CUT_AT = 100;
+
+/** Datagrams a second that every row must be able to send without loss. */
+const EASY = 50_000;
+
+/** Milliseconds after which a stream that stands still has ended. */
+const QUIET = 150;
+
+const GOAL_CASE = "100 gateways";
+const GOALS: Readonly<Record<string, Goal>> = {
+  vxlan: { atLeast: 2 },
+  "node:dgram": { atLeast: 10 },
+  native: { atLeast: 0.8 },
+};
+
+export async function runFanout(effort: Effort, progress: (line: string) => void): Promise<Result> {
+  if (process.getuid?.() !== 0)
+    throw new Error("the fan-out needs root: it makes network namespaces");
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  const timing = EFFORTS[effort];
+  const programs = buildPrograms();
+  const notes: string[] = [];
+  const figures: Figure[] = [];
+  const cases = timing.gateways.map((gateways) => ({ gateways, cut: false }));
+  if (timing.gateways.includes(CUT_AT)) cases.push({ gateways: CUT_AT, cut: true });
+  for (const { gateways, cut } of cases) {
+    const name = `${gateways} gateways${cut ? ", cut" : ""}`;
+    const rows: Row[] = [];
+    try {
+      for (const make of rowKinds(notes)) rows.push(await make(gateways, cut, programs));
+      for (const row of rows) {
+        progress(`fanout: ${name}: checking ${row.name}`);
+        await row.start();
+        await provePaced(row);
+        await proveSaturated(row, timing);
+      }
+      figures.push(...(await measure(name, rows, timing, notes, progress)));
+    } finally {
+      for (const row of rows) row.path.remove();
+    }
+  }
+  return {
+    suite: "fanout",
+    takenAt,
+    effort,
+    machine,
+    settings: { payload: PAYLOAD, rounds: timing.rounds, windowMs: timing.window },
+    figures,
+    ratios: ratios(figures),
+    notes: [...new Set(notes)],
+  };
+}
+
+type MakeRow = (gateways: number, cut: boolean, programs: Record<Program, string>) => Promise<Row>;
+
+/** The rows that this machine can show; a missing one is noted. */
+function rowKinds(notes: string[]): MakeRow[] {
+  const kinds: (new (...args: ConstructorParameters<typeof VxlanRow>) => Row)[] = [];
+  if (existsSync(path.join(ROOT, "dist/src/cli/main.js"))) kinds.push(CulvertRow);
+  else notes.push("the culvert row is left out: dist/src/cli/main.js is not built");
+  kinds.push(TrainsRow, VxlanRow, DgramRow);
+  return kinds.map(
+    (Kind) => async (gateways, cut, programs) => new Kind(await Path.make(cut), gateways, programs),
+  );
+}
+
+function ratios(figures: readonly Figure[]): Ratio[] {
+  return Object.entries(GOALS).flatMap(([over, goal]) =>
+    sideBySide(figures, "culvert", over, { [GOAL_CASE]: goal }),
+  );
+}
+
+/** Round by round, row after row; a round's first row moves on by one each time. */
+async function measure(
+  name: string,
+  rows: readonly Row[],
+  timing: Timing,
+  notes: string[],
+  progress: (line: string) => void,
+): Promise<Figure[]> {
+  const rates = new Map(rows.map((row) => [row, [] as number[]]));
+  const culvert = rows.find((row) => row instanceof CulvertRow);
+  const native = rows.find((row) => row instanceof TrainsRow);
+  const shapes: { segments: number; messages: number }[] = [];
+  for (const row of rows) row.path.deliver(WITNESS, false);
+  for (let round = 0; round < timing.rounds; round++) {
+    progress(`fanout: ${name}: round ${round + 1} of ${timing.rounds}`);
+    for (const row of rows) {
+      const before = row === culvert ? await culvert.sent() : undefined;
+      rates.get(row)!.push(await rate(row, timing));
+      if (row !== culvert || before === undefined) continue;
+      const after = await culvert.sent();
+      const messages = after.messages - before.messages;
+      const shape = {
+        segments: (after.datagrams - before.datagrams) / messages,
+        messages: messages / (after.calls - before.calls),
+      };
+      shapes.push(shape);
+      if (native) native.shape = shape;
+    }
+  }
+  if (shapes.length > 0)
+    notes.push(
+      `${name}: culvert and native sent ${spread(shapes.map((one) => one.segments)).median.toFixed(1)} ` +
+        `datagrams a message, ${spread(shapes.map((one) => one.messages)).median.toFixed(1)} messages a call`,
+    );
+  return rows.map((row) =>
+    figure({ case: name, subject: row.name, unit: "packets/s", octets: PAYLOAD }, rates.get(row)!),
+  );
+}
+
+/** Datagrams a second that reach the far namespace at saturation. */
+async function rate(row: Row, timing: Timing): Promise<number> {
+  const load = row.saturated();
+  await setTimeout(timing.ramp);
+  const from = row.path.arrived();
+  await setTimeout(timing.window);
+  const to = row.path.arrived();
+  await end(load);
+  await quiet(row);
+  const datagrams = (to.octets - from.octets) / (row.headers + PAYLOAD);
+  if (datagrams === 0) throw new Error(`${row.name}: nothing arrived`);
+  return (datagrams / (to.at - from.at)) * 1000;
+}
+
+/** What `check.c` prints. */
+interface Checked {
+  readonly received: number;
+  readonly wrong: number;
+  readonly late: number;
+  readonly missing: number;
+}
+
+/** A stream slow enough for every row arrives whole: at the witness, and by number at the sink. */
+async function provePaced(row: Row): Promise<void> {
+  const pace = Math.min(2_000, Math.max(50, EASY / row.gateways));
+  const count = Math.min(500, pace);
+  row.path.deliver(CROWD, false);
+  const before = await quiet(row);
+  const seen = await witness(row, async () => {
+    await outputOf(row.paced(count, pace));
+    await quiet(row);
+  });
+  const after = row.path.arrived();
+  const datagrams = (after.octets - before.octets) / (row.headers + PAYLOAD);
+  const told = `${JSON.stringify(seen)}, ${datagrams} at the far end`;
+  if (seen.received !== count || seen.wrong + seen.late + seen.missing > 0)
+    throw new Error(`${row.name}: ${count} datagrams were sent to a gateway; it saw ${told}`);
+  if (datagrams !== count * row.gateways)
+    throw new Error(`${row.name}: ${count} datagrams for ${row.gateways} gateways became ${told}`);
+}
+
+/** At saturation datagrams are lost, but what arrives is right and in order. */
+async function proveSaturated(row: Row, timing: Timing): Promise<void> {
+  const seen = await witness(row, async () => {
+    const load = row.saturated();
+    await setTimeout(timing.ramp + timing.window);
+    await end(load);
+    await quiet(row);
+  });
+  // The native row sends the same octets over and over, so its numbers start anew.
+  const late = row instanceof TrainsRow ? 0 : seen.late;
+  if (seen.received === 0 || seen.wrong + late > 0)
+    throw new Error(`${row.name}: at saturation a gateway saw ${JSON.stringify(seen)}`);
+}
+
+/** What the witness saw while `during` ran. */
+async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
+  const place = [WITNESS, FIRST_GATEWAY, row.headers, PAYLOAD, QUIET].map(String);
+  const check = row.path.start("far", [row.programs.check, ...place]);
+  await lineOf(check, check.stdout!, (line) => line === "ready");
+  const told = outputOf(check);
+  await during();
+  check.kill("SIGTERM");
+  return JSON.parse(await told) as Checked;
+}
+
+async function end(load: ChildProcess): Promise<void> {
+  const told = outputOf(load);
+  load.kill("SIGTERM");
+  await told;
+}
+
+/** Waits until nothing arrives any more; returns what has. */
+async function quiet(row: Row): Promise<Arrived> {
+  for (let last = row.path.arrived(); ;) {
+    await setTimeout(QUIET);
+    const now = row.path.arrived();
+    if (now.octets === last.octets) return now;
+    last = now;
+  }
+}

@@ -1,0 +1,214 @@
+/** The rows of the fan-out: who replicates, how it is set up on its path, how it is given load. */
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { AMT_PORT } from "../../assembly/layout/amt.ts";
+import type { ServiceStatus } from "../../src/runtime/service.ts";
+import { ROOT } from "../machine.ts";
+import type { Program } from "./native.ts";
+import { CROWD, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, WITNESS, type Path } from "./path.ts";
+import { lineOf, outputOf } from "./process.ts";
+
+export const GROUP = "232.1.1.1";
+export const GROUP_PORT = 5000;
+/** Octets of payload in the source's datagrams. */
+export const PAYLOAD = 1316;
+export const FIRST_GATEWAY = 20_000;
+
+/** Octets before the payload in what a gateway receives. */
+const AMT_HEADERS = 2 + 20 + 8;
+const VXLAN_HEADERS = 8 + 14 + 20 + 8;
+
+/** The core that the source has for itself; -1 on a machine with only one. */
+const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
+
+/** How a relay's messages were filled: means over the time they were counted. */
+export interface Shape {
+  readonly segments: number;
+  readonly messages: number;
+}
+
+/** One way to replicate a stream to `gateways` gateways. */
+export abstract class Row {
+  abstract readonly name: string;
+  /** Octets before the payload in what a gateway receives. */
+  readonly headers: number = AMT_HEADERS;
+
+  constructor(
+    readonly path: Path,
+    readonly gateways: number,
+    readonly programs: Record<Program, string>,
+  ) {}
+
+  /** Sets everything up, so that load alone is missing. */
+  abstract start(): Promise<void>;
+
+  /** Replicates `count` datagrams, `rate` of them a second, and no more; ends when they are sent. */
+  paced(count: number, rate: number): ChildProcess {
+    return this.#source(String(count), String(rate));
+  }
+
+  /** Replicates as fast as it goes until SIGTERM. */
+  saturated(): ChildProcess {
+    return this.#source("3600");
+  }
+
+  #source(...load: string[]): ChildProcess {
+    const stream = [SOURCE, GROUP, String(GROUP_PORT), String(PAYLOAD)];
+    return this.path.start("source", [
+      this.programs.source,
+      String(SOURCE_CORE),
+      ...stream,
+      ...load,
+    ]);
+  }
+
+  /** Gateways as the programs take them: the last one is the witness. */
+  protected get places(): string[] {
+    const crowd = `${CROWD}:${FIRST_GATEWAY}:${this.gateways - 1}`;
+    return [...(this.gateways > 1 ? [crowd] : []), `${WITNESS}:${FIRST_GATEWAY}:1`];
+  }
+
+  /** `command` on the cores that are not the source's. */
+  protected pinned(command: readonly string[]): string[] {
+    const cores = os.availableParallelism();
+    return cores > 1 ? ["taskset", "-c", `1-${cores - 1}`, ...command] : [...command];
+  }
+
+  /** The path of one of the programs beside this file. */
+  protected program(name: string): string {
+    return path.join(ROOT, "dist/bench/system", name);
+  }
+}
+
+/** What `culvert status --json` says of a service, as far as it matters here. */
+type Status = Pick<ServiceStatus, "tunnels" | "counters">;
+
+/** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
+export class CulvertRow extends Row {
+  readonly name = "culvert";
+  readonly #folder = mkdtempSync(path.join(os.tmpdir(), "culvert-bench-"));
+  readonly #control = path.join(this.#folder, "relay.sock");
+
+  async start(): Promise<void> {
+    const relay = this.path.start(
+      "relay",
+      this.pinned([
+        ...this.#command("relay", "--control", this.#control),
+        ...["--local", RELAY, "--ingress", INGRESS],
+        ...["--max-tunnels", "2000", "--max-tunnels-per-address", "2000"],
+        // Longer than a run, since the silent gateways renew nothing.
+        ...["--query-interval", "3600"],
+      ]),
+      { stderr: "pipe" },
+    );
+    relay.on("exit", () => rmSync(this.#folder, { recursive: true, force: true }));
+    await lineOf(relay, relay.stderr!, (line) => line.startsWith("ready"));
+    relay.stderr!.pipe(process.stderr);
+    await outputOf(
+      this.path.start("far", [
+        ...[process.execPath, this.program("join.js"), RELAY, String(AMT_PORT)],
+        ...[SOURCE, GROUP, ...this.places],
+      ]),
+    );
+    while ((await this.#status()).tunnels.length < this.gateways);
+  }
+
+  /** Datagrams, messages and calls since the relay began. */
+  async sent(): Promise<{ datagrams: number; messages: number; calls: number }> {
+    const { counters } = await this.#status();
+    const read = (name: string): number => {
+      const value = counters[name];
+      if (value === undefined) throw new Error(`culvert status has no counter ${name}`);
+      return value;
+    };
+    return {
+      datagrams: read("egress_sent"),
+      messages: read("egress_messages"),
+      calls: read("egress_calls"),
+    };
+  }
+
+  async #status(): Promise<Status> {
+    const text = await outputOf(
+      this.path.start("relay", this.#command("status", "--json", "--control", this.#control)),
+    );
+    const [service] = JSON.parse(text) as Status[];
+    if (service === undefined) throw new Error("culvert status shows no service");
+    return service;
+  }
+
+  #command(...words: string[]): string[] {
+    return [process.execPath, path.join(ROOT, "dist/src/cli/main.js"), ...words];
+  }
+}
+
+/** A plain relay loop on `node:dgram`. */
+export class DgramRow extends Row {
+  readonly name = "node:dgram";
+
+  async start(): Promise<void> {
+    const relay = this.path.start(
+      "relay",
+      this.pinned([
+        ...[process.execPath, this.program("dgram-relay.js"), INGRESS_ADDRESS],
+        ...[SOURCE, GROUP, String(GROUP_PORT), RELAY, String(AMT_PORT), ...this.places],
+      ]),
+    );
+    await lineOf(relay, relay.stdout!, (line) => line === "ready");
+  }
+}
+
+/** The kernel's VXLAN driver, flooding what a bridge port receives to every remote. */
+export class VxlanRow extends Row {
+  readonly name = "vxlan";
+  override readonly headers = VXLAN_HEADERS;
+
+  start(): Promise<void> {
+    this.path.configure("relay", [
+      "link add br0 type bridge mcast_snooping 0",
+      `link add vx0 type vxlan id 7 local ${RELAY} dstport 4789 nolearning`,
+      `link set ${INGRESS} master br0`,
+      "link set vx0 master br0",
+      "link set vx0 up",
+      "link set br0 up",
+    ]);
+    const remotes = this.places.flatMap((place) => {
+      const [address, first, count] = place.split(":");
+      return Array.from(
+        { length: Number(count) },
+        (_, i) => `fdb append 00:00:00:00:00:00 dev vx0 dst ${address} port ${Number(first) + i}`,
+      );
+    });
+    this.path.bridge("relay", remotes);
+    return Promise.resolve();
+  }
+}
+
+/** The native limit: sends trains of its own making, of the shape that Culvert's had. */
+export class TrainsRow extends Row {
+  readonly name = "native";
+  /** What to send until Culvert's row has shown its own: full trains, to all gateways in a call. */
+  shape: Shape = { segments: 48, messages: Math.min(1024, this.gateways) };
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override paced(count: number): ChildProcess {
+    return this.#trains(1, count);
+  }
+
+  override saturated(): ChildProcess {
+    return this.#trains(this.shape.segments, 0);
+  }
+
+  #trains(segments: number, trains: number): ChildProcess {
+    const numbers = [AMT_PORT, PAYLOAD, segments, Math.round(this.shape.messages), trains];
+    return this.path.start(
+      "relay",
+      this.pinned([this.programs.trains, RELAY, ...numbers.map(String), ...this.places]),
+    );
+  }
+}
