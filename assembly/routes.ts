@@ -191,7 +191,8 @@ function memberKey(route: usize, tunnel: u32): u32 {
 function roomFor(route: usize, count: u32): bool {
   const list = routeList(route);
   const shift = load<u32>(route, ROUTE_LIST_SHIFT);
-  if (list && count << 2 <= (<u32>1) << shift) return true;
+  const room: u32 = list ? 1 << (shift - 2) : 0;
+  if (count <= room) return true;
   const wanted = blockShift(count << 2);
   const larger = allocate(wanted);
   if (!larger) return false;

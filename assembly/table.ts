@@ -74,7 +74,7 @@ export function tableTouchRecord(table: usize, hash: u32): u32 {
 
 /** Where the search for a hash begins. */
 function homeSlot(table: usize, hash: u32): usize {
-  const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
+  const mask: u32 = (1 << load<u32>(table, TABLE_SHIFT)) - 1;
   return <usize>load<u32>(table, TABLE_INDEX) + (<usize>(hash & mask) << SLOT_SHIFT);
 }
 
@@ -95,7 +95,8 @@ export function tableFind(table: usize, hash: u32, key: usize): usize {
  */
 export function tableInsert(table: usize, hash: u32, key: usize): usize {
   const count = load<u32>(table, TABLE_COUNT);
-  if (!load<u32>(table, TABLE_OLD) && count >= (<u32>1) << (load<u32>(table, TABLE_SHIFT) - 1))
+  const half: u32 = 1 << (load<u32>(table, TABLE_SHIFT) - 1);
+  if (!load<u32>(table, TABLE_OLD) && count >= half)
     if (!grow(table)) return 0;
   step(table);
   const record = takeRecord(table);
@@ -124,7 +125,7 @@ export function tableRemove(table: usize, hash: u32, record: usize): void {
 /** The slot of a key in one of the two indices (TABLE_INDEX or TABLE_OLD), or 0. */
 function findSlot(table: usize, which: usize, hash: u32, key: usize): usize {
   const index = <usize>load<u32>(table + which);
-  const mask = ((<u32>1) << load<u32>(table + which, 4)) - 1; // the shift follows the index
+  const mask: u32 = (1 << load<u32>(table + which, 4)) - 1; // the shift follows the index
   const words = <usize>load<u32>(table, TABLE_WORDS);
   let at = hash & mask;
   let slot = index + (<usize>at << SLOT_SHIFT);
@@ -148,7 +149,7 @@ function sameKey(a: usize, b: usize, words: usize): bool {
 /** Puts an entry into the index; there is always an empty slot. */
 function put(table: usize, hash: u32, record: u32): void {
   const index = <usize>load<u32>(table, TABLE_INDEX);
-  const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
+  const mask: u32 = (1 << load<u32>(table, TABLE_SHIFT)) - 1;
   let at = hash & mask;
   while (load<u32>(index + (<usize>at << SLOT_SHIFT), SLOT_RECORD)) at = (at + 1) & mask;
   const slot = index + (<usize>at << SLOT_SHIFT);
@@ -159,7 +160,7 @@ function put(table: usize, hash: u32, record: u32): void {
 /** Empties a slot of the index, moving later entries of its run back so that none is cut off. */
 function closeGap(table: usize, slot: usize): void {
   const index = <usize>load<u32>(table, TABLE_INDEX);
-  const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
+  const mask: u32 = (1 << load<u32>(table, TABLE_SHIFT)) - 1;
   let gap = <u32>((slot - index) >> SLOT_SHIFT);
   for (let at = (gap + 1) & mask; ; at = (at + 1) & mask) {
     const entry = index + (<usize>at << SLOT_SHIFT);
@@ -191,7 +192,7 @@ function step(table: usize): void {
   const old = <usize>load<u32>(table, TABLE_OLD);
   if (!old) return;
   const shift = load<u32>(table, TABLE_OLD_SHIFT);
-  const slots = (<u32>1) << shift;
+  const slots: u32 = 1 << shift;
   let moved = load<u32>(table, TABLE_MOVED);
   const stop = min<u32>(moved + STEP, slots);
   for (; moved < stop; moved++) {

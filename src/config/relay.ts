@@ -81,12 +81,6 @@ const fields = {
     help: "MTU towards the gateways; the interface's own if left out",
   }),
   lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
-  drain: seconds({
-    fallback: 0,
-    min: 0,
-    max: 3_600,
-    help: "on SIGTERM, go on serving the known gateways for this long, but accept no new ones",
-  }),
 };
 
 export const relay = {

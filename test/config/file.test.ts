@@ -43,7 +43,6 @@ control: /run/c.sock
       robustness: 2,
       secretInterval: 7_200_000,
       lanes: 1,
-      drain: 0,
     },
   });
   assert.deepEqual(gateway, {
