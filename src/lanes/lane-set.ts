@@ -107,9 +107,9 @@ export class LaneSet {
     return this.#lanes.map(({ state, restarts }, lane) => ({ lane, state, restarts }));
   }
 
-  /** The Worker of one lane, for tests that kill it. */
-  worker(lane: number): Worker {
-    return this.#lanes[lane]!.worker;
+  /** The arena of one lane, as it is now: a lane that is replaced has another one. */
+  arena(lane: number): WebAssembly.Memory {
+    return this.#lanes[lane]!.arena;
   }
 
   /** Ends all lanes; settles when their threads are gone. The counters remain readable. */

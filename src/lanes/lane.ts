@@ -89,10 +89,15 @@ export class Lane {
     this.#want(true);
   }
 
-  /** Ends all waiting; what is still queued is counted as dropped. */
-  stop(): void {
+  /** Ends all waiting. */
+  close(): void {
     for (const stage of this.#stages) stage.port.close();
     this.#outlet?.close();
+  }
+
+  /** Ends all waiting; what is still queued is counted as dropped. */
+  stop(): void {
+    this.close();
     while (this.#filling) {
       this.#core.unsent(this.#first, this.#pending, verdict.VERDICT_STOPPED);
       this.#pending = 0;

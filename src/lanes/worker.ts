@@ -31,6 +31,7 @@ function run(parent: Parent, plan: LanePlan): void {
   });
   process.on("uncaughtException", (error) => {
     const reason = error instanceof OsError ? error.message : (error.stack ?? String(error));
+    lane.close(); // the core, which may have trapped, is not asked any more
     say({ died: reason });
     process.exit(1);
   });

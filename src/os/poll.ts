@@ -29,8 +29,16 @@ export function watch(
   if (!Number.isInteger(fd) || fd < 0) throw new RangeError(`watch: ${fd} is no descriptor`);
   // koffi calls back with a libuv status before the events, unlike what its types say.
   const failed: Readiness = { readable: true, writable: true };
-  const onPoll = (status: unknown, events?: Readiness): void =>
-    callback(typeof status === "number" && status < 0 ? failed : (events ?? failed));
+  const onPoll = (status: unknown, events?: Readiness): void => {
+    try {
+      callback(typeof status === "number" && status < 0 ? failed : (events ?? failed));
+    } catch (error) {
+      // koffi ends the process when its callback throws; the event loop reports it properly.
+      setImmediate(() => {
+        throw error;
+      });
+    }
+  };
   const handle = koffiModule().node.poll(fd, { ...wanted }, onPoll);
   open.add(handle);
   let closed = false;

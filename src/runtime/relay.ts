@@ -6,6 +6,7 @@ import {
   COMMAND_ROUTE_REMOVE,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
+  FRAME_IP,
   PUNT_FROM_SOCKET,
   TRAIN_SEGMENTS_MAX,
 } from "../../assembly/layout/arena.ts";
@@ -79,7 +80,7 @@ class RunningRelay implements Service {
         replace: true,
         lanes: this.#socket.sockets.map(({ fd }, lane) => ({
           role: "relay",
-          inlets: [{ kind: "socket", fd, frame: 1 }, ...this.#ingress.inlets[lane]!],
+          inlets: [{ kind: "socket", fd, frame: FRAME_IP }, ...this.#ingress.inlets[lane]!],
           outlet: "socket",
         })),
         prime: (lane, commands) => this.#prime(lane, commands),
@@ -182,15 +183,22 @@ class RunningRelay implements Service {
     for (const output of this.#machine.replay()) this.#tell(lane, commands, output);
   }
 
-  /** Passes a change of the tables on to a lane, as far as it concerns it: a tunnel has one lane. */
+  /**
+   * Whether a lane sends to a tunnel. An interface shows every packet to every lane, so each lane
+   * has tunnels of its own; a device gives a packet to one lane only, which must know all tunnels.
+   */
+  #serves(lane: number, tunnel: number): boolean {
+    return this.#config.tun !== undefined || tunnel % this.#config.lanes === lane;
+  }
+
+  /** Passes a change of the tables on to a lane, as far as it concerns it. */
   #tell(lane: number, commands: CommandWriter, output: RelayOutput): void {
-    const lanes = this.#config.lanes;
     if (output.kind === "tunnel-up") {
-      if (output.tunnel % lanes === lane) commands.tunnel(output.tunnel, output.gateway);
+      if (this.#serves(lane, output.tunnel)) commands.tunnel(output.tunnel, output.gateway);
     } else if (output.kind === "route") {
       const op = output.change === "add" ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE;
       commands.route(op, output.group, output.source);
-    } else if (output.kind === "member" && output.tunnel % lanes === lane) {
+    } else if (output.kind === "member" && this.#serves(lane, output.tunnel)) {
       const op = output.change === "add" ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE;
       commands.route(op, output.group, output.source, output.tunnel);
     }
