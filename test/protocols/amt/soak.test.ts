@@ -60,7 +60,7 @@ test("10,000 gateways join and stay for an hour: all are served, memory does not
   assert.equal([...relay.tunnels()].length, 0);
   assert.equal([...relay.groups()].length, 0);
   assert.equal(relay.deadline(), undefined);
-  for (const node of nodes.splice(0)) network.leave(node);
+  while (nodes.length > 0) network.leave(nodes.pop()!);
   const left = heap();
   assert.ok(left < empty + 5, `${empty} MB before, ${left} MB after`);
 });
