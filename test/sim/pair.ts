@@ -50,12 +50,17 @@ export class SimNode<In, Out extends { readonly kind: string }> {
   /** All datagrams sent, when the network records. */
   readonly sent: { readonly at: Millis; readonly octets: Uint8Array; readonly to: Endpoint }[] = [];
 
+  /** Where the machine sends from when it does not say; changed by `Network.rebind`. */
+  endpoint: Endpoint;
+
   constructor(
     readonly network: Network,
     readonly machine: Machine<In, Out>,
-    /** Where the machine sends from when it does not say; changed by `Network.rebind`. */
-    public endpoint: Endpoint,
-  ) {}
+    /** Where the machine was first reached. */
+    readonly endpoints: readonly [Endpoint, ...Endpoint[]],
+  ) {
+    this.endpoint = endpoints[0];
+  }
 
   /** Gives the machine an input now. */
   give(input: In): void {
@@ -101,7 +106,7 @@ export class Network {
     machine: Machine<In, Out>,
     ...endpoints: readonly [Endpoint, ...Endpoint[]]
   ): SimNode<In, Out> {
-    const node = new SimNode(this, machine, endpoints[0]);
+    const node = new SimNode(this, machine, endpoints);
     for (const endpoint of endpoints)
       this.#nodes.set(endpointText(endpoint), node as unknown as AnyNode);
     this.#settle(node as unknown as AnyNode);
@@ -110,17 +115,20 @@ export class Network {
 
   /** From now on the node sends from `endpoint`, and is reached only there. */
   rebind(node: { endpoint: Endpoint }, endpoint: Endpoint): void {
-    for (const [text, other] of this.#nodes)
-      if ((other as unknown) === node) this.#nodes.delete(text);
+    this.#forget(node);
     node.endpoint = endpoint;
     this.#nodes.set(endpointText(endpoint), node as unknown as AnyNode);
   }
 
   /** Takes the node away: nothing reaches it and its time stands still. */
-  leave(node: unknown): void {
-    for (const [text, other] of this.#nodes)
-      if ((other as unknown) === node) this.#nodes.delete(text);
+  leave(node: { endpoint: Endpoint }): void {
+    this.#forget(node);
     this.#queue.delete(node as AnyNode);
+  }
+
+  #forget(node: { endpoint: Endpoint }): void {
+    for (const endpoint of (node as AnyNode).endpoints) this.#nodes.delete(endpointText(endpoint));
+    this.#nodes.delete(endpointText(node.endpoint));
   }
 
   /** Gives `node` an input now, and takes what comes of it. */

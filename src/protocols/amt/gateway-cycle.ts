@@ -6,15 +6,16 @@
  */
 import { type Address, type Endpoint, type Family, sameEndpoint } from "../../core/address.ts";
 import type { Entropy, Millis } from "../../core/machine.ts";
-import { NOTHING, isEmpty } from "../../membership/filter.ts";
+import { NOTHING } from "../../membership/filter.ts";
 import { MembershipHost } from "../../membership/host.ts";
 import { type QueryView, emitRequest, emitTeardown, emitUpdate } from "../../wire/amt.ts";
-import {
-  type MembershipSender,
-  emitMembershipDatagram,
-  emitReportDatagrams,
-} from "../../wire/membership-datagram.ts";
-import type { GroupFilter, MembershipMessage, MembershipQuery } from "../../wire/membership.ts";
+import { emitMembershipDatagram, emitReportDatagrams } from "../../wire/membership-datagram.ts";
+import type {
+  GroupFilter,
+  GroupRecord,
+  MembershipMessage,
+  MembershipQuery,
+} from "../../wire/membership.ts";
 import { newNonce, retryWait } from "./backoff.ts";
 
 /** For a relay that does not say (RFC 3376 §4.1.7, §8.2; §8.1). */
@@ -73,7 +74,6 @@ export class Cycle {
   readonly #settings: CycleSettings;
   readonly #send: (octets: Uint8Array, to: Endpoint) => void;
   readonly #host: MembershipHost;
-  readonly #groups = new Set<Address>();
   #relay: Endpoint | undefined;
   #phase: Phase = IDLE;
   #requestedAt: Millis = Number.NEGATIVE_INFINITY;
@@ -93,7 +93,7 @@ export class Cycle {
 
   /** True while some group is wanted. */
   get wanted(): boolean {
-    return this.#groups.size > 0;
+    return !this.#host.state()[Symbol.iterator]().next().done;
   }
 
   /** True while a Request is out or a relay has answered for the time being. */
@@ -125,15 +125,15 @@ export class Cycle {
 
   /** Sets what is wanted of a group and says so, if there is a relay to say it to. */
   want(group: Address, filter: GroupFilter, now: Millis): void {
-    if (isEmpty(filter)) this.#groups.delete(group);
-    else this.#groups.add(group);
     this.#host.handle({ kind: "set", group, filter }, now);
     this.#report();
   }
 
   /** Leaves all groups. */
   leave(now: Millis): void {
-    for (const group of this.#groups) this.want(group, NOTHING, now);
+    const groups = Array.from(this.#host.state(), ([group]) => group);
+    for (const group of groups) this.#host.handle({ kind: "set", group, filter: NOTHING }, now);
+    this.#report();
     this.#repeat = undefined;
   }
 
@@ -262,15 +262,22 @@ export class Cycle {
    * to come brings a full report (§5.2.3.6).
    */
   #report(): void {
+    const records: GroupRecord[] = [];
+    const messages: MembershipMessage[] = [];
     for (let out = this.#host.poll(); out !== undefined; out = this.#host.poll()) {
-      const heard = this.#heard();
-      if (heard === undefined) continue;
-      const { mac, nonce } = heard.last;
-      const sender = { family: this.family, source: REPORT_SOURCE[this.family], mtu: REPORT_MTU };
-      for (const datagram of emitReports(out.message, sender))
-        this.#send(emitUpdate({ mac, nonce, datagram }), heard.relay);
-      this.reported = true;
+      if (out.message.kind === "report") records.push(...out.message.records);
+      else messages.push(out.message);
     }
+    const heard = this.#heard();
+    if (heard === undefined || records.length + messages.length === 0) return;
+    const { mac, nonce } = heard.last;
+    const sender = { family: this.family, source: REPORT_SOURCE[this.family], mtu: REPORT_MTU };
+    for (const datagram of [
+      ...(records.length > 0 ? emitReportDatagrams(records, sender) : []),
+      ...messages.map((message) => emitMembershipDatagram(message, sender)),
+    ])
+      this.#send(emitUpdate({ mac, nonce, datagram }), heard.relay);
+    this.reported = true;
   }
 
   /** The relay that takes our reports, and the Query that they answer; undefined without one. */
@@ -278,13 +285,4 @@ export class Cycle {
     if (this.#relay === undefined || this.last === undefined || !this.answered) return undefined;
     return { relay: this.#relay, last: this.last };
   }
-}
-
-/** The datagrams that say `message`, several if it is a long report. */
-function emitReports(
-  message: MembershipMessage,
-  sender: MembershipSender & { readonly mtu: number },
-): Uint8Array[] {
-  if (message.kind === "report") return emitReportDatagrams(message.records, sender);
-  return [emitMembershipDatagram(message, sender)];
 }

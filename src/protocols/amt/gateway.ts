@@ -74,7 +74,7 @@ export type GatewayInput =
   /** What the pseudo-interface wants of a group, all its listeners together. */
   | { readonly kind: "membership"; readonly group: Address; readonly filter: GroupFilter }
   | { readonly kind: "timeout" }
-  /** The relay's host answered with ICMP Destination Unreachable (§5.2.3.9). */
+  /** The relay's host answered with ICMP Destination Unreachable (§5.2.3). */
   | { readonly kind: "unreachable" }
   /** Data that should come does not. */
   | { readonly kind: "silent" }
@@ -193,7 +193,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
       case "unreachable":
       case "silent":
       case "rebound":
-        // While an answer is awaited, its repetition will do (§5.2.3.9).
+        // While an answer is awaited, its repetition will do (§5.2.3).
         for (const cycle of this.#cycles) if (cycle.wanted) cycle.renew(now);
         return;
       case "stop":
@@ -359,7 +359,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     if (lost && this.#discovery !== undefined && !this.#served()) this.#discover(now);
   }
 
-  // Teardown (§5.2.3.7) and the end (§5.2.3.8).
+  // Teardown (§5.2.3.7) and the end (§5.2.3).
 
   /** Ends the tunnels of `cycles` at `relay`; an endpoint that several have is named once. */
   #tearDown(cycles: readonly Cycle[], relay: Endpoint, now: Millis): void {

@@ -76,7 +76,7 @@ export interface RelayOptions {
   /** Sources that one tunnel may name for a group. */
   readonly maxSources: number;
   /** When gateways are to ask again; with `robustness` and `queryResponseInterval`, how long they
-   * may be silent (§5.3.4, RFC 3376 §8.4). */
+   * may be silent (§5.3, RFC 3376 §8.4). */
   readonly queryInterval: Millis;
   readonly queryResponseInterval: Millis;
   /** 1 to 7. */
@@ -99,7 +99,7 @@ export type RelayInput =
       readonly to: Endpoint;
     }
   | { readonly kind: "timeout" }
-  /** ICMP says that data does not reach this gateway (§5.3.3.7). */
+  /** ICMP says that data does not reach this gateway (§5.3.3). */
   | { readonly kind: "unreachable"; readonly gateway: Endpoint }
   /** Take no one new, answer no discovery, end all tunnels. */
   | { readonly kind: "drain" };
@@ -373,7 +373,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       this.#timers.set(tunnel, next);
   }
 
-  /** Removes what the gateway has not renewed in time (§5.3.4). */
+  /** Removes what the gateway has not renewed in time (§5.3). */
   #expire(tunnel: Tunnel, now: Millis): void {
     for (const router of routersOf(tunnel)) {
       router.handle({ kind: "timeout" }, now);

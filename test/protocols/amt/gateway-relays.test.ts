@@ -274,7 +274,7 @@ test("when one family sees the address change the other follows, and one Teardow
   assert.deepEqual(recordsOf(outs), [`is-in ${G6} ${S6}`]);
 });
 
-test("stopping leaves all groups, QRV times, then tears down and is done (RFC 7450 §5.2.3.8)", () => {
+test("stopping leaves all groups, QRV times, then tears down and is done (RFC 7450 §5.2.3)", () => {
   const gateway = found(2);
   drive(gateway, 10_000);
   const stop = given(gateway, { kind: "stop" }, 10_000);
@@ -294,6 +294,19 @@ test("stopping leaves all groups, QRV times, then tears down and is done (RFC 74
   assert.deepEqual(given(gateway, want(), 30_000), []);
   assert.deepEqual(given(gateway, { kind: "timeout" }, 30_000), []);
   assert.equal(fate(given(gateway, query(1), 30_000)), VERDICT_UNEXPECTED);
+});
+
+test("stopping leaves many groups in one Update", () => {
+  const gateway = newGateway();
+  for (let i = 0; i < 50; i++) given(gateway, want(`232.0.0.${i}`), 0);
+  connected(gateway, 0, { robustness: 1 });
+  drive(gateway, 5_000);
+  const stop = given(gateway, { kind: "stop" }, 5_000);
+  assert.deepEqual(
+    said(stop).map(({ say }) => say),
+    ["update", "teardown"],
+  );
+  assert.equal(recordsOf(stop).length, 50);
 });
 
 test("stopping with QRV 1, without groups or without a relay ends at once", () => {

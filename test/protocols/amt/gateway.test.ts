@@ -307,7 +307,7 @@ test("what is not for a gateway is ignored (RFC 7450 §5.2.3.2)", () => {
   for (const text of ["", "02", "04"]) assert.equal(fateOf(text), VERDICT_AMT_LENGTH);
 });
 
-test("ICMP unreachable, silence and a new address of ours begin a cycle at once (RFC 7450 §5.2.3.9)", () => {
+test("ICMP unreachable, silence and a new address of ours begin a cycle at once (RFC 7450 §5.2.3)", () => {
   for (const kind of ["unreachable", "silent", "rebound"] as const) {
     const gateway = settled();
     given(gateway, { kind }, 10_000);

@@ -325,7 +325,7 @@ test("a gateway's leave does not disturb another gateway", () => {
   ]);
 });
 
-test("a gateway that falls silent is forgotten after 260 s (RFC 7450 §5.3.4, RFC 3376 §8.4)", () => {
+test("a gateway that falls silent is forgotten after 260 s (RFC 7450 §5.3, RFC 3376 §8.4)", () => {
   const { relay } = joined();
   assert.deepEqual(
     drive(relay, 1_000_000).map(({ at, out }) => [at, out]),
