@@ -285,13 +285,14 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
 
   /** Does all that is due, and finds what is due next. */
   #elapse(now: Millis): void {
-    this.#due = NEVER;
+    let due = NEVER;
     for (const [group, state] of this.#groups) {
       if (state.nextEnd() <= now) this.#settle(group, state.filter(), now);
       if (state.pending !== undefined && state.pending.at <= now)
         this.#sendPending(group, state, now);
-      this.#due = Math.min(this.#due, state.nextEnd(), state.pending?.at ?? NEVER);
+      due = Math.min(due, state.nextEnd(), state.pending?.at ?? NEVER);
     }
+    this.#due = due;
     const election = this.#election;
     switch (election.at) {
       case "idle":

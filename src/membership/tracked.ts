@@ -1,6 +1,6 @@
 /**
  * Memberships on a link that is never queried for departed members: the router half of an AMT
- * relay towards one endpoint (RFC 7450 §5.3.3.5, §5.3.3.6). The gateway there may be one host, or
+ * relay towards one endpoint (RFC 7450 §5.3.3.4). The gateway there may be one host, or
  * bridge the reports of many, so memberships are kept for each reporter, told by the source address
  * of its messages, and what is forwarded is what all of them want together.
  *
