@@ -130,6 +130,7 @@ test("a lane that is killed is replaced, over the same descriptors, and knows it
 test("a lane that dies again and again ends the service with the reason", async () => {
   const bed = await makeBed();
   for (let death = 1; death <= 5; death++) {
+    await bed.relay(`life ${death}`);
     const before = bed.set.status()[0]!.restarts;
     poison(bed);
     bed.send("one");
