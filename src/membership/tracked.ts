@@ -214,7 +214,7 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     const { known } = older;
     const place = known.indexOf(from);
     if (place >= 0) known.splice(place, 1);
-    const only = place >= 0 && known.length === 0 && !others;
+    const only = known.length === 0 && !others;
     older.lowerGroup(only ? now : now + this.#hold);
   }
 

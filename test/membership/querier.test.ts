@@ -196,6 +196,8 @@ for (const family of [4, 6] as const) {
     assert.deepEqual(tell(router, host(1), report(group, ["block", [a1, a2]]), 5_000), [
       asked({ sources: [a1, a2] }),
     ]);
+    // The host says it again; that changes nothing.
+    assert.deepEqual(tell(router, host(1), report(group, ["block", [a1, a2]]), 5_200), []);
     tell(router, host(2), report(group, ["is-in", [a2]]), 5_300);
     assert.deepEqual(specific(router, 20_000), [
       [6_000, asked({ sources: [a2], suppress: true })],

@@ -134,6 +134,14 @@ for (const family of [4, 6] as const) {
     );
   });
 
+  test(`${protocol}: the records of one report count in their order (RFC 3376 §6.4)`, () => {
+    const router = link();
+    tell(router, host(1), report(group, ["to-ex", [a1]]), 0);
+    // As a new member the reporter does not want a2; as an old one it would, until asked.
+    const again = report(group, ["to-in", []], ["is-ex", [a2]]);
+    assert.deepEqual(tell(router, host(1), again, 1_000), [told(exclude(a2))]);
+  });
+
   test(`${protocol}: a report that renews says nothing (RFC 3376 §6.4)`, () => {
     const router = link();
     assert.deepEqual(tell(router, host(1), report(group, ["allow", [a1, a2]]), 0), [
@@ -190,6 +198,7 @@ for (const family of [4, 6] as const) {
     assert.deepEqual(tell(router, host(1), join(group), 5_000), []);
     assert.deepEqual(tell(router, host(1), leave(group), 9_000), [told(NOTHING)]);
     assert.equal(router.groupCount, 0);
+    assert.equal(router.deadline(), undefined);
   });
 
   test(`${protocol}: an older reporter's leave does not cut off one that keeps silent (RFC 2236 §3, RFC 2710 §4)`, () => {
@@ -274,10 +283,16 @@ for (const family of [4, 6] as const) {
     tell(router, host(1), report(group, ["to-in", []]), 1);
     tell(router, host(2), report(group, ["allow", [a1]]), 2);
     assert.deepEqual(tell(router, host(2), report(group, ["block", [a1]]), 3), []);
-    router.handle({ kind: "clear" }, 4);
+    tell(router, host(1), report(other, ["to-in", []]), 4);
+    tell(router, host(2), report(other, ["allow", [a1]]), 5);
+    assert.deepEqual(tell(router, host(2), report(other, ["block", [a1]]), 6), [
+      told(NOTHING, other),
+    ]);
+    tell(router, host(1), report(other, ["allow", [a1]]), 7);
+    router.handle({ kind: "clear" }, 8);
     drain(router);
-    tell(router, host(2), report(group, ["allow", [a1]]), 5);
-    assert.deepEqual(tell(router, host(2), report(group, ["block", [a1]]), 6), [told(NOTHING)]);
+    tell(router, host(2), report(group, ["allow", [a1]]), 9);
+    assert.deepEqual(tell(router, host(2), report(group, ["block", [a1]]), 10), [told(NOTHING)]);
   });
 
   test(`${protocol}: older reporters above the limit are waited for (RFC 7450 §5.3.3.4)`, () => {
