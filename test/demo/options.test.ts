@@ -4,7 +4,7 @@ import { ConfigError } from "../../src/core/errors.ts";
 import { parseDemo } from "../../src/demo/options.ts";
 
 test("the demonstration has defaults for everything", () => {
-  assert.deepEqual(parseDemo([]), { rate: 2_000, seconds: 8, size: 1_316, loopback: false });
+  assert.deepEqual(parseDemo([]), { rate: 1_000, seconds: 8, size: 1_316, loopback: false });
 });
 
 test("flags replace the defaults", () => {
