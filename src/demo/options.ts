@@ -19,7 +19,7 @@ Carries a multicast stream from a source through a relay and two gateways to two
 shows what came of it. Exit code 0: not one packet was lost.
 
 Options:
-  --rate N      datagrams a second (default 2000)
+  --rate N      datagrams a second (default 1000)
   --seconds S   how long the source sends (default 8)
   --size N      octets of each datagram (default 1316)
   --loopback    play on the loopback interface, as without root
@@ -34,7 +34,7 @@ export function parseDemo(args: readonly string[]): DemoOptions | undefined {
     ({ values } = parseArgs({
       args: [...args],
       options: {
-        rate: { type: "string", default: "2000" },
+        rate: { type: "string", default: "1000" },
         seconds: { type: "string", default: "8" },
         size: { type: "string", default: "1316" },
         loopback: { type: "boolean", default: false },

@@ -70,14 +70,19 @@ function drops(report: DemoReport): string[] {
 }
 
 function verdict(report: DemoReport): string {
-  const received = report.listeners.reduce((sum, row) => sum + row.received, 0);
-  const lost = report.listeners.reduce((sum, row) => sum + row.lost, 0);
-  if (isFlawless(report))
-    return `It works: ${whole(received)} packets reached ${report.listeners.length} listeners, 0 lost.`;
-  const silent = report.listeners.filter((row) => row.received === 0);
-  if (silent.length > 0)
-    return `It failed: nothing was received ${silent.map((row) => row.name).join(" and ")}.`;
-  return `It failed: ${whole(lost)} of ${whole(received + lost)} packets lost, or copies or swaps seen.`;
+  const { listeners } = report;
+  const sum = (field: "received" | "lost" | "duplicated" | "outOfOrder") =>
+    listeners.reduce((total, row) => total + row[field], 0);
+  const received = sum("received");
+  if (isFlawless(report)) {
+    const who = `${listeners.length} listener${listeners.length === 1 ? "" : "s"}`;
+    return `It works: ${whole(received)} packets reached ${who}, 0 lost.`;
+  }
+  const silent = listeners.filter((row) => row.received === 0).map((row) => row.name);
+  if (silent.length > 0) return `It failed: nothing was received ${silent.join(" and ")}.`;
+  const gone = `${whole(sum("lost"))} of ${whole(received + sum("lost"))} packets lost`;
+  const others = `${whole(sum("duplicated"))} came twice, ${whole(sum("outOfOrder"))} late`;
+  return `It failed: ${gone}, ${others}.`;
 }
 
 /** Rows as lines with the columns aligned: the first to the left, the others to the right. */

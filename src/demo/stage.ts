@@ -82,7 +82,8 @@ export async function loopbackStage(lab: Lab): Promise<Stage> {
   return {
     picture: [
       ...fork(`source 127.0.0.1 ── relay ${relay}`, ["culvert receive 1", "culvert receive 2"]),
-      "all on the loopback interface: without root there are no namespaces and no devices",
+      "all on the loopback interface, without namespaces, devices or privilege;",
+      "join latency counts from the start of the culvert receive process",
     ],
     sourceHost: lab,
     source: { group: GROUP, port: port!, source: "127.0.0.1", device: "lo", ttl: 16 },

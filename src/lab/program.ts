@@ -100,11 +100,16 @@ export class Program {
         if (answer !== undefined) settle(() => resolve(answer));
         else if (this.#exit) settle(() => reject(this.#complaint(`ended without ${what}`)));
       };
-      const late = () => reject(this.#complaint(`no ${what} in ${milliseconds} ms`));
+      const late = () => reject(this.#complaint(`waited ${milliseconds} ms for ${what}`));
       const timer = setTimeout(() => settle(late), milliseconds);
       this.#watchers.add(look);
       look();
     });
+  }
+
+  /** Writes to the standard input. */
+  input(text: string): void {
+    this.#child.stdin!.write(text);
   }
 
   /** Closes the standard input: a program of this laboratory then reports and ends. */
@@ -125,7 +130,7 @@ export class Program {
 
   /** Waits for the end; throws ToolError if it takes longer. */
   async finish(milliseconds: number): Promise<Exit> {
-    return this.waitFor(() => this.#exit, "end", milliseconds);
+    return this.waitFor(() => this.#exit, "its end", milliseconds);
   }
 
   #wake(): void {

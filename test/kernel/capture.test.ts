@@ -12,11 +12,13 @@ kernelTest(
   ["dumpcap", "tshark", "ethtool"],
   async (lab) => {
     const network = new Network(lab);
-    const { relay, gateways } = network.tree;
-    // The capture shall show the checksums of the wire, not the kernel's promises to make them.
-    for (const device of ["down0", "br0"]) relay.withoutOffload(device);
-    gateways[0].withoutOffload("eth0");
-    const capture = await Capture.start(lab, gateways[0], "eth0", "udp port 2268 or icmp");
+    network.withoutOffload();
+    const capture = await Capture.start(
+      lab,
+      network.tree.gateways[0],
+      "eth0",
+      "udp port 2268 or icmp",
+    );
 
     await network.relay();
     const gateway = await network.gateway(0, "--discovery");

@@ -1,11 +1,15 @@
 /** Captures on a device, judged by tshark. */
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Lab, Namespace } from "../../src/lab/lab.ts";
 import type { Program } from "../../src/lab/program.ts";
 import { findTool, run } from "../../src/lab/tool.ts";
 
 /** What tshark checks here though it does not by default. */
 const CHECKS = ["ip.check_checksum:TRUE", "udp.check_checksum:TRUE", "ip.defragment:TRUE"];
+
+/** dumpcap reads the kernel's ring four times a second, and not once more at its end. */
+const DRAIN_MS = 400;
 
 export class Capture {
   readonly #program: Program;
@@ -28,6 +32,7 @@ export class Capture {
 
   /** Ends the capture; what came until now is in it. */
   async stop(): Promise<void> {
+    await sleep(DRAIN_MS);
     await this.#program.stop();
   }
 

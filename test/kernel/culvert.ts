@@ -21,6 +21,16 @@ export class Network {
     this.tree = buildTree(lab);
   }
 
+  /**
+   * Makes the tunnels' devices finish checksums and segments, so that a capture at a gateway shows
+   * what a wire would and not what the kernel still means to do.
+   */
+  withoutOffload(): void {
+    const { relay, gateways } = this.tree;
+    for (const device of ["down0", "down1", "br0"]) relay.withoutOffload(device);
+    for (const gateway of gateways) gateway.withoutOffload("eth0");
+  }
+
   /** Starts a relay; `options` replace `--ingress up0`. */
   relay(options = ["--ingress", "up0"]): Promise<Daemon> {
     const args = ["relay", "--local", RELAY, ...options];
