@@ -222,9 +222,9 @@ async function witness(row: Row, during: () => Promise<void>): Promise<Checked> 
   return JSON.parse(await told) as Checked;
 }
 
-async function end(load: ChildProcess): Promise<void> {
-  const told = outputOf(load);
-  load.kill("SIGTERM");
+async function end(load: readonly ChildProcess[]): Promise<void> {
+  const told = Promise.all(load.map(outputOf));
+  for (const child of load) child.kill("SIGTERM");
   await told;
 }
 

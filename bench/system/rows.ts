@@ -23,6 +23,9 @@ const VXLAN_HEADERS = 8 + 14 + 20 + 8;
 /** The core that the source has for itself; -1 on a machine with only one. */
 const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 
+/** Before anything else that runs on the machine, so that it disturbs little. */
+const FIRST = ["nice", "-n", "-20"];
+
 /** How a relay's messages were filled: means over the time they were counted. */
 export interface Shape {
   readonly segments: number;
@@ -49,19 +52,15 @@ export abstract class Row {
     return this.#source(String(count), String(rate));
   }
 
-  /** Replicates as fast as it goes until SIGTERM. */
-  saturated(): ChildProcess {
-    return this.#source("3600");
+  /** Replicates as fast as it goes until SIGTERM: a source and whatever else gives load. */
+  saturated(): ChildProcess[] {
+    return [this.#source("3600")];
   }
 
   #source(...load: string[]): ChildProcess {
     const stream = [SOURCE, GROUP, String(GROUP_PORT), String(PAYLOAD)];
-    return this.path.start("source", [
-      this.programs.source,
-      String(SOURCE_CORE),
-      ...stream,
-      ...load,
-    ]);
+    const command = [this.programs.source, String(SOURCE_CORE), ...stream, ...load];
+    return this.path.start("source", [...FIRST, ...command]);
   }
 
   /** Gateways as the programs take them: the last one is the witness. */
@@ -73,7 +72,7 @@ export abstract class Row {
   /** `command` on the cores that are not the source's. */
   protected pinned(command: readonly string[]): string[] {
     const cores = os.availableParallelism();
-    return cores > 1 ? ["taskset", "-c", `1-${cores - 1}`, ...command] : [...command];
+    return [...FIRST, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
   }
 
   /** The path of one of the programs beside this file. */
@@ -186,7 +185,10 @@ export class VxlanRow extends Row {
   }
 }
 
-/** The native limit: sends trains of its own making, of the shape that Culvert's had. */
+/**
+ * The native limit: sends trains of its own making, of the shape that Culvert's had. At saturation
+ * the source runs beside it, as for the others, though nobody takes what it sends.
+ */
 export class TrainsRow extends Row {
   readonly name = "native";
   /** What to send until Culvert's row has shown its own: full trains, to all gateways in a call. */
@@ -200,8 +202,8 @@ export class TrainsRow extends Row {
     return this.#trains(1, count);
   }
 
-  override saturated(): ChildProcess {
-    return this.#trains(this.shape.segments, 0);
+  override saturated(): ChildProcess[] {
+    return [...super.saturated(), this.#trains(this.shape.segments, 0)];
   }
 
   #trains(segments: number, trains: number): ChildProcess {
