@@ -15,6 +15,7 @@ type Run = (effort: Effort, progress: (line: string) => void) => Promise<Result>
 
 const SUITES: Readonly<Record<string, Run>> = {
   engines: micro("engines"),
+  core: micro("core"),
   fanout: runFanout,
 };
 
