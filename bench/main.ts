@@ -5,6 +5,7 @@
  * `--tables` measures nothing: it writes the stored results into `docs/performance.md`.
  */
 import { parseArgs } from "node:util";
+import { labObstacle } from "../src/lab/lab.ts";
 import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { store, type Effort, type Result } from "./result.ts";
@@ -15,6 +16,7 @@ type Run = (effort: Effort, progress: (line: string) => void) => Promise<Result>
 
 const SUITES: Readonly<Record<string, Run>> = {
   engines: micro("engines"),
+  core: micro("core"),
   fanout: runFanout,
 };
 
@@ -42,6 +44,12 @@ async function main(): Promise<void> {
   const effort = values.sanity ? "sanity" : values.quick ? "quick" : "full";
   const names = positionals.length > 0 ? positionals : Object.keys(SUITES);
   for (const name of names) {
+    const obstacle = name === "fanout" ? labObstacle() : undefined;
+    if (obstacle !== undefined) {
+      if (positionals.length > 0) throw new Error(`${name}: ${obstacle}`);
+      console.error(`SKIPPED ${name}: ${obstacle}`);
+      continue;
+    }
     const result = await SUITES[name]!(effort, (line) => console.error(line));
     print(result);
     if (effort !== "sanity") console.log(`stored in ${store(result)}\n`);
@@ -54,9 +62,6 @@ function print(result: Result): void {
   for (const note of result.notes) console.log(`NOTE: ${note}`);
 }
 
-// Namespaces and programs are tidied up when the process exits, so a signal has to make it exit.
-process.on("SIGINT", () => process.exit(130));
-process.on("SIGTERM", () => process.exit(143));
 try {
   await main();
 } catch (error) {

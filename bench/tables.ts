@@ -60,6 +60,12 @@ function grid<T extends { readonly case: string }>(
 /** Every table that a result gives; none of them empty. */
 export function tablesOf(result: Result): string[][][] {
   const subject = (one: Figure) => one.subject;
+  const cases = new Set(result.figures.map((one) => one.case));
+  const [pairs, others] = [
+    result.ratios.filter((one) => cases.has(one.case)),
+    result.ratios.filter((one) => !cases.has(one.case)),
+  ];
+  const between = (one: Ratio) => `${one.subject} / ${one.over}`;
   const allocating = result.figures.filter((one) => one.allocated !== undefined);
   return [
     grid(
@@ -68,12 +74,8 @@ export function tablesOf(result: Result): string[][][] {
       subject,
       (one) => spelled(one, (value) => amount(value, one.unit)) + throughput(one),
     ),
-    grid(
-      result.ratios,
-      "times as fast",
-      (one) => `${one.subject} / ${one.over}`,
-      (one) => spelled(one, digits),
-    ),
+    grid(pairs, "times as fast", between, (one) => spelled(one, digits)),
+    grid(others, "times as fast", between, (one) => spelled(one, digits)),
     grid(allocating, "heap octets for each", subject, (one) => one.allocated!.toFixed(0)),
     goals(result),
   ].filter((table) => table.length > 0);

@@ -1,6 +1,7 @@
 // Builds if anything is newer than the build, then runs the benchmarks; see bench/main.ts.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readdirSync, statSync } from "node:fs";
+import { constants } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -27,4 +28,4 @@ const child = spawn(process.execPath, [built, ...process.argv.slice(2)], { stdio
 // The benchmark tidies up after itself; this process waits until it has.
 process.on("SIGINT", () => {});
 process.on("SIGTERM", () => child.kill("SIGTERM"));
-child.on("exit", (code) => process.exit(code ?? 1));
+child.on("exit", (code, signal) => process.exit(code ?? 128 + constants.signals[signal]));

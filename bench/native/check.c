@@ -2,11 +2,11 @@
  *
  *   check ADDRESS PORT SKIP PAYLOAD QUIET_MS
  *
- * SKIP octets of each datagram stand before the payload (2 of AMT and 28 of IP and UDP, say). Prints
- * a line "ready", then, once QUIET_MS milliseconds have passed with nothing new after the first
- * datagram, or on SIGTERM: how many came, how many of them were `wrong` in length or content, how
- * many came `late` (a number not above the one before), and how many numbers were `missing` between
- * the first and the last. */
+ * SKIP octets of each datagram stand before the payload (2 of AMT and 28 of IP and UDP, say). Says
+ * "ready" on stderr. Ends once QUIET_MS milliseconds have passed with nothing new after the first
+ * datagram, or on SIGTERM, and prints how many came, how many of them were `wrong` in length or
+ * content, how many came `late` (a number not above the one before), and how many numbers were
+ * `missing` between the first and the last. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -27,7 +27,8 @@ int main(int argc, char **argv) {
   size_t skip = strtoul(argv[3], NULL, 10), payload = strtoul(argv[4], NULL, 10);
   long quiet = strtol(argv[5], NULL, 10);
   struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
-  if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1) errx(2, "ADDRESS: expected IPv4, got %s", argv[1]);
+  if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1)
+    errx(2, "ADDRESS: expected IPv4, got %s", argv[1]);
   int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 64 << 20;
   if (fd < 0) err(1, "socket");
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0) err(1, "SO_RCVBUFFORCE");
@@ -37,8 +38,7 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_handler = stop};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
-  puts("ready");
-  fflush(stdout);
+  fputs("ready\n", stderr);
 
   static uint8_t octets[65536];
   uint64_t received = 0, wrong = 0, late = 0, missing = 0, next = 0;
@@ -52,7 +52,8 @@ int main(int argc, char **argv) {
     int first = received++ == 0;
     int right = (size_t)length == skip + payload;
     uint64_t sequence = right ? get_sequence(octets + skip) : 0;
-    for (size_t at = SEQUENCE; right && at < payload; at++) right = octets[skip + at] == filler(sequence, at);
+    for (size_t at = SEQUENCE; right && at < payload; at++)
+      right = octets[skip + at] == filler(sequence, at);
     if (!right) {
       wrong++;
       continue;
@@ -63,6 +64,7 @@ int main(int argc, char **argv) {
       next = sequence + 1;
     }
   }
-  printf("{\"received\":%llu,\"wrong\":%llu,\"late\":%llu,\"missing\":%llu}\n", (unsigned long long)received,
-         (unsigned long long)wrong, (unsigned long long)late, (unsigned long long)missing);
+  printf("{\"received\":%llu,\"wrong\":%llu,\"late\":%llu,\"missing\":%llu}\n",
+         (unsigned long long)received, (unsigned long long)wrong, (unsigned long long)late,
+         (unsigned long long)missing);
 }

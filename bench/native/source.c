@@ -29,10 +29,12 @@ static double now(void) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7 && argc != 8) errx(2, "usage: source CPU ADDRESS GROUP PORT OCTETS SECONDS|COUNT [RATE]");
+  if (argc != 7 && argc != 8)
+    errx(2, "usage: source CPU ADDRESS GROUP PORT OCTETS SECONDS|COUNT [RATE]");
   int cpu = atoi(argv[1]);
   size_t octets = strtoul(argv[5], NULL, 10);
-  if (octets < SEQUENCE || octets > MAX_OCTETS) errx(2, "OCTETS: expected %d to %d", SEQUENCE, MAX_OCTETS);
+  if (octets < SEQUENCE || octets > MAX_OCTETS)
+    errx(2, "OCTETS: expected %d to %d", SEQUENCE, MAX_OCTETS);
   uint64_t count = argc == 8 ? strtoull(argv[6], NULL, 10) : UINT64_MAX;
   double seconds = argc == 8 ? 1e9 : strtod(argv[6], NULL);
   double rate = argc == 8 ? strtod(argv[7], NULL) : 0;
@@ -46,19 +48,23 @@ int main(int argc, char **argv) {
   if (fd < 0) err(1, "socket");
   struct in_addr interface;
   struct sockaddr_in group = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[4]))};
-  if (inet_pton(AF_INET, argv[2], &interface) != 1) errx(2, "ADDRESS: expected IPv4, got %s", argv[2]);
-  if (inet_pton(AF_INET, argv[3], &group.sin_addr) != 1) errx(2, "GROUP: expected IPv4, got %s", argv[3]);
-  int ttl = 8, room = 4 << 20;
-  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof interface) < 0) err(1, "IP_MULTICAST_IF");
-  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0) err(1, "IP_MULTICAST_TTL");
-  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+  if (inet_pton(AF_INET, argv[2], &interface) != 1)
+    errx(2, "ADDRESS: expected IPv4, got %s", argv[2]);
+  if (inet_pton(AF_INET, argv[3], &group.sin_addr) != 1)
+    errx(2, "GROUP: expected IPv4, got %s", argv[3]);
+  int ttl = 8;
+  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &interface, sizeof interface) < 0)
+    err(1, "IP_MULTICAST_IF");
+  if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0)
+    err(1, "IP_MULTICAST_TTL");
   if (connect(fd, (struct sockaddr *)&group, sizeof group) < 0) err(1, "connect %s", argv[3]);
 
   static uint8_t payloads[KINDS][MAX_OCTETS]; /* the filler of each value of the lowest octet */
   struct iovec parts[BATCH];
   struct mmsghdr messages[BATCH] = {0};
   for (int i = 0; i < KINDS; i++) fill(payloads[i], octets, i);
-  for (int i = 0; i < BATCH; i++) messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+  for (int i = 0; i < BATCH; i++)
+    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
 
   signal(SIGTERM, stop);
   signal(SIGINT, stop);

@@ -29,19 +29,22 @@ static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
 
 int main(int argc, char **argv) {
-  if (argc < 8) errx(2, "usage: trains LOCAL PORT PAYLOAD SEGMENTS MESSAGES TRAINS ADDRESS:FIRST_PORT:COUNT...");
+  if (argc < 8)
+    errx(2, "usage: trains LOCAL PORT PAYLOAD SEGMENTS MESSAGES TRAINS ADDRESS:FIRST_PORT:COUNT...");
   size_t payload = strtoul(argv[3], NULL, 10), datagram = HEADERS + payload;
   double mean = strtod(argv[4], NULL);
   int per_call = atoi(argv[5]);
   unsigned long limit = strtoul(argv[6], NULL, 10);
-  if (mean < 1 || mean > MAX_SEGMENTS || (mean + 1) * datagram > MAX_OCTETS + datagram)
+  size_t most = (size_t)mean + (mean > (size_t)mean);
+  if (mean < 1 || most > MAX_SEGMENTS || most * datagram > MAX_OCTETS)
     errx(2, "SEGMENTS: %s of %zu octets do not fit a message", argv[4], datagram);
   if (per_call < 1) errx(2, "MESSAGES: expected 1 or more, got %s", argv[5]);
 
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   if (fd < 0) err(1, "socket");
   struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
-  if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1) errx(2, "LOCAL: expected IPv4, got %s", argv[1]);
+  if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1)
+    errx(2, "LOCAL: expected IPv4, got %s", argv[1]);
   if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0) err(1, "bind %s:%s", argv[1], argv[2]);
   int segment = datagram, room = 8 << 20;
   if (setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof segment) < 0) err(1, "UDP_SEGMENT");
@@ -53,7 +56,8 @@ int main(int argc, char **argv) {
   for (int i = 7; i < argc; i++) {
     char address[16];
     int first, count;
-    if (sscanf(argv[i], "%15[0-9.]:%d:%d", address, &first, &count) != 3) errx(2, "%s: expected ADDRESS:FIRST_PORT:COUNT", argv[i]);
+    if (sscanf(argv[i], "%15[0-9.]:%d:%d", address, &first, &count) != 3)
+      errx(2, "%s: expected ADDRESS:FIRST_PORT:COUNT", argv[i]);
     to = realloc(to, (gateways + count) * sizeof *to);
     for (int port = first; port < first + count; port++, gateways++) {
       to[gateways] = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(port)};
@@ -65,7 +69,8 @@ int main(int argc, char **argv) {
   struct iovec part = {.iov_base = train};
   struct mmsghdr *messages = calloc(gateways, sizeof *messages);
   for (int i = 0; i < gateways; i++)
-    messages[i].msg_hdr = (struct msghdr){.msg_name = &to[i], .msg_namelen = sizeof *to, .msg_iov = &part, .msg_iovlen = 1};
+    messages[i].msg_hdr = (struct msghdr){
+        .msg_name = &to[i], .msg_namelen = sizeof *to, .msg_iov = &part, .msg_iovlen = 1};
   for (int i = 0; (i + 1) * datagram <= MAX_OCTETS; i++) {
     uint8_t *at = train + i * datagram;
     at[0] = 6;

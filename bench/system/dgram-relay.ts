@@ -61,4 +61,4 @@ input.on("message", (payload, from) => {
 input.bind(Number(port), group);
 await once(input, "listening");
 input.addSourceSpecificMembership(source, group, ingress);
-console.log("ready");
+console.error("ready");

@@ -9,9 +9,9 @@
  * and to the sink in the right number; and again, at saturation, in order and octet for octet.
  */
 import { existsSync } from "node:fs";
-import type { ChildProcess } from "node:child_process";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
+import type { Program } from "../../src/lab/program.ts";
 import { describeMachine, ROOT } from "../machine.ts";
 import {
   figure,
@@ -23,10 +23,17 @@ import {
   type Result,
 } from "../result.ts";
 import { spread } from "../statistics.ts";
-import { buildPrograms, type Program } from "./native.ts";
+import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS, type Arrived } from "./path.ts";
-import { lineOf, outputOf } from "./process.ts";
-import { CulvertRow, DgramRow, FIRST_GATEWAY, PAYLOAD, TrainsRow, VxlanRow } from "./rows.ts";
+import {
+  CulvertRow,
+  DgramRow,
+  FIRST_GATEWAY,
+  outcome,
+  PAYLOAD,
+  TrainsRow,
+  VxlanRow,
+} from "./rows.ts";
 import type { Row } from "./rows.ts";
 
 /** Milliseconds from the start of the load to the window, and of the window. */
@@ -60,8 +67,6 @@ const GOALS: Readonly<Record<string, Goal>> = {
 };
 
 export async function runFanout(effort: Effort, progress: (line: string) => void): Promise<Result> {
-  if (process.getuid?.() !== 0)
-    throw new Error("the fan-out needs root: it makes network namespaces");
   const machine = describeMachine();
   const takenAt = new Date().toISOString();
   const timing = EFFORTS[effort];
@@ -98,7 +103,7 @@ export async function runFanout(effort: Effort, progress: (line: string) => void
   };
 }
 
-type MakeRow = (gateways: number, cut: boolean, programs: Record<Program, string>) => Promise<Row>;
+type MakeRow = (gateways: number, cut: boolean, programs: Record<Native, string>) => Promise<Row>;
 
 /** The rows that this machine can show; a missing one is noted. */
 function rowKinds(notes: string[]): MakeRow[] {
@@ -185,7 +190,7 @@ async function provePaced(row: Row): Promise<void> {
   row.path.deliver(CROWD, false);
   const before = await quiet(row);
   const seen = await witness(row, async () => {
-    await outputOf(row.paced(count, pace));
+    await outcome(row.paced(count, pace));
     await quiet(row);
   });
   const after = row.path.arrived();
@@ -214,17 +219,16 @@ async function proveSaturated(row: Row, timing: Timing): Promise<void> {
 /** What the witness saw while `during` ran. */
 async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
   const place = [WITNESS, FIRST_GATEWAY, row.headers, PAYLOAD, QUIET].map(String);
-  const check = row.path.start("far", [row.programs.check, ...place]);
-  await lineOf(check, check.stdout!, (line) => line === "ready");
-  const told = outputOf(check);
+  const check = row.path.far.start(row.programs.check, place);
+  await check.ready();
   await during();
   check.kill("SIGTERM");
-  return JSON.parse(await told) as Checked;
+  return JSON.parse(await outcome(check)) as Checked;
 }
 
-async function end(load: ChildProcess): Promise<void> {
-  const told = outputOf(load);
-  load.kill("SIGTERM");
+async function end(load: readonly Program[]): Promise<void> {
+  const told = Promise.all(load.map(outcome));
+  for (const child of load) child.kill("SIGTERM");
   await told;
 }
 

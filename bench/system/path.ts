@@ -10,9 +10,11 @@
  * namespace counts a frame on its interface and drops it at the first look. No row can tell, and
  * the sink costs all of them alike.
  */
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
+import { Lab, type Namespace } from "../../src/lab/lab.ts";
+import type { Program } from "../../src/lab/program.ts";
+import { requireTool, run } from "../../src/lab/tool.ts";
 
 export const SOURCE = "10.77.0.1";
 export const INGRESS = "in0";
@@ -33,112 +35,63 @@ const HEADERS = 14 + 20 + 8;
 export interface Arrived {
   /** UDP payload octets. */
   readonly octets: number;
-  /** Frames; a train that was not segmented on its way is one. */
-  readonly frames: number;
   /** Milliseconds at which these were read. */
   readonly at: number;
 }
 
-const SIDES = ["source", "relay", "far"] as const;
-export type Side = (typeof SIDES)[number];
-
-/** Streams of a started program, besides its stdout, which is always a pipe. */
-export interface Streams {
-  readonly stdin?: "ignore" | "pipe";
-  readonly stderr?: "inherit" | "pipe";
-}
-
 export class Path {
   static #made = 0;
-  readonly #id = `cv-bench-${process.pid}-${Path.#made++}`;
-  readonly #children = new Set<ChildProcess>();
-  #anchor: ChildProcess | undefined;
-
-  private constructor() {
-    process.on("exit", this.#remove);
-  }
+  readonly source: Namespace;
+  readonly relay: Namespace;
+  readonly far: Namespace;
+  readonly #lab = new Lab("bench");
+  /** A program in the far namespace, for /proc to show that namespace's interfaces. */
+  readonly #anchor: Program;
 
   /**
    * Makes the namespaces. `cut` has the relay's kernel segment each train before it leaves, as for
    * a device that cannot. Rejects when something is refused; nothing is left behind then.
    */
   static async make(cut: boolean): Promise<Path> {
-    const path = new Path();
+    const path = new Path(cut);
+    while (!path.#interfaces().includes("far0")) await setTimeout(5);
+    return path;
+  }
+
+  private constructor(cut: boolean) {
+    const number = Path.#made++;
     try {
-      path.#build(cut);
-      // A process in the far namespace, for /proc to show that namespace's interfaces.
-      path.#anchor = path.start("far", ["cat"], { stdin: "pipe" });
-      while (!path.#interfaces().includes("far0")) await setTimeout(5);
-      return path;
+      this.source = this.#namespace(`${number}-source`);
+      this.relay = this.#namespace(`${number}-relay`);
+      this.far = this.#namespace(`${number}-far`);
+      this.#lab.connect(this.source, "s0", this.relay, INGRESS);
+      this.#lab.connect(this.relay, EGRESS, this.far, "far0");
+      this.source.address("s0", `${SOURCE}/24`);
+      this.relay.address(INGRESS, `${INGRESS_ADDRESS}/24`);
+      this.relay.address(EGRESS, `${RELAY}/24`);
+      this.far.address("far0", "10.78.0.2/24", `${CROWD}/32`, `${WITNESS}/32`);
+      this.far.ip("link", "set", "far0", "address", FAR_LINK);
+      if (cut) this.relay.ip("link", "set", EGRESS, "gso_max_segs", "1");
+      for (const [address, hop] of Object.entries(HOPS)) this.relay.route(address, EGRESS, hop);
+      this.deliver(CROWD, true);
+      this.deliver(WITNESS, true);
+      this.#anchor = this.far.start("cat", []);
     } catch (error) {
-      path.remove();
+      this.remove();
       throw error;
     }
   }
 
-  #build(cut: boolean): void {
-    for (const side of SIDES) {
-      run("ip", ["netns", "add", this.#namespace(side)]);
-      this.#forgoIpv6(side);
-    }
-    this.configure("source", [
-      "link set lo up",
-      `link add s0 type veth peer name ${INGRESS} netns ${this.#namespace("relay")}`,
-      `address add ${SOURCE}/24 dev s0`,
-      "link set s0 up",
-    ]);
-    this.configure("relay", [
-      "link set lo up",
-      `link add ${EGRESS} type veth peer name far0 netns ${this.#namespace("far")}`,
-      ...(cut ? [`link set ${EGRESS} gso_max_segs 1`] : []),
-      `address add ${INGRESS_ADDRESS}/24 dev ${INGRESS}`,
-      `address add ${RELAY}/24 dev ${EGRESS}`,
-      `link set ${INGRESS} up`,
-      `link set ${EGRESS} up`,
-      ...Object.entries(HOPS).map(([address, hop]) => `route add ${address} via ${hop}`),
-    ]);
-    this.configure("far", [
-      "link set lo up",
-      `link set far0 address ${FAR_LINK}`,
-      "address add 10.78.0.2/24 dev far0",
-      `address add ${CROWD}/32 dev far0`,
-      `address add ${WITNESS}/32 dev far0`,
-      "link set far0 up",
-    ]);
-    this.deliver(CROWD, true);
-    this.deliver(WITNESS, true);
-  }
-
   /** Whether what is sent to this gateway address comes to its sockets, or ends in the sink. */
   deliver(to: keyof typeof HOPS, real: boolean): void {
-    const link = real ? FAR_LINK : NOBODY;
-    this.configure("relay", [
-      `neighbor replace ${HOPS[to]} lladdr ${link} nud permanent dev ${EGRESS}`,
-    ]);
+    const link = ["lladdr", real ? FAR_LINK : NOBODY, "nud", "permanent"];
+    this.relay.ip("neighbor", "replace", HOPS[to], ...link, "dev", EGRESS);
   }
 
-  /** Runs lines of `ip` in a namespace. */
-  configure(side: Side, lines: readonly string[]): void {
-    run("ip", ["-netns", this.#namespace(side), "-batch", "-"], `${lines.join("\n")}\n`);
-  }
-
-  /** Runs lines of `bridge` in a namespace. */
-  bridge(side: Side, lines: readonly string[]): void {
-    run("bridge", ["-netns", this.#namespace(side), "-batch", "-"], `${lines.join("\n")}\n`);
-  }
-
-  /** Starts a program in a namespace; it ends with the path if not before. */
-  start(
-    side: Side,
-    command: readonly string[],
-    { stdin = "ignore", stderr = "inherit" }: Streams = {},
-  ): ChildProcess {
-    const child = spawn("ip", ["netns", "exec", this.#namespace(side), ...command], {
-      stdio: [stdin, "pipe", stderr],
-    });
-    this.#children.add(child);
-    child.on("exit", () => this.#children.delete(child));
-    return child;
+  /** Runs lines of `bridge` in the relay's namespace. */
+  bridge(lines: readonly string[]): void {
+    const program = requireTool("bridge", "iproute2");
+    run(program, ["-netns", this.relay.name, "-batch", "-"], `${lines.join("\n")}\n`);
   }
 
   /** What has reached the far namespace so far. */
@@ -146,45 +99,30 @@ export class Path {
     const before = performance.now();
     const text = this.#interfaces();
     const at = (before + performance.now()) / 2;
-    const fields = /far0:\s*(\d+)\s+(\d+)/.exec(text);
-    if (fields === null) throw new Error("the far namespace has no far0");
-    const frames = Number(fields[2]);
-    return { octets: Number(fields[1]) - frames * HEADERS, frames, at };
+    const [, octets, frames] = /far0:\s*(\d+)\s+(\d+)/.exec(text) ?? [];
+    return { octets: Number(octets) - Number(frames) * HEADERS, at };
+  }
+
+  /** A folder that goes with the path. */
+  get folder(): string {
+    return this.#lab.folder;
   }
 
   /** Ends every program and removes the namespaces. */
   remove(): void {
-    process.off("exit", this.#remove);
-    this.#remove();
-  }
-
-  /** No IPv6 in this namespace: its hosts' own packets would be counted with the stream's. */
-  #forgoIpv6(side: Side): void {
-    for (const device of ["all", "default"]) {
-      const setting = `/proc/sys/net/ipv6/conf/${device}/disable_ipv6`;
-      if (existsSync(setting))
-        run("ip", ["netns", "exec", this.#namespace(side), "tee", setting], "1\n");
-    }
+    this.#lab.close();
   }
 
   #interfaces(): string {
-    return readFileSync(`/proc/${this.#anchor?.pid}/net/dev`, "utf8");
+    return readFileSync(`/proc/${this.#anchor.pid}/net/dev`, "utf8");
   }
 
-  readonly #remove = (): void => {
-    for (const child of this.#children) child.kill("SIGKILL");
-    for (const side of SIDES)
-      spawnSync("ip", ["netns", "delete", this.#namespace(side)], { stdio: "ignore" });
-  };
-
-  #namespace(side: Side): string {
-    return `${this.#id}-${side}`;
+  /** A namespace without IPv6: its own packets would be counted with the stream's. */
+  #namespace(name: string): Namespace {
+    const made = this.#lab.namespace(name);
+    for (const device of ["all", "default"])
+      if (existsSync(`/proc/sys/net/ipv6/conf/${device}`))
+        made.sysctl(`net/ipv6/conf/${device}/disable_ipv6`, 1);
+    return made;
   }
-}
-
-function run(program: string, args: readonly string[], input = ""): void {
-  const done = spawnSync(program, args, { encoding: "utf8", input });
-  if (done.error) throw done.error;
-  if (done.status !== 0)
-    throw new Error(`${program} ${args.join(" ")}: ${done.stderr.trim()}\n${input}`);
 }

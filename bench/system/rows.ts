@@ -1,14 +1,12 @@
 /** The rows of the fan-out: who replicates, how it is set up on its path, how it is given load. */
-import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { AMT_PORT } from "../../assembly/layout/amt.ts";
 import type { ServiceStatus } from "../../src/runtime/service.ts";
+import type { Host, Program } from "../../src/lab/program.ts";
 import { ROOT } from "../machine.ts";
-import type { Program } from "./native.ts";
+import type { Native } from "./native.ts";
 import { CROWD, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, WITNESS, type Path } from "./path.ts";
-import { lineOf, outputOf } from "./process.ts";
 
 export const GROUP = "232.1.1.1";
 export const GROUP_PORT = 5000;
@@ -22,6 +20,24 @@ const VXLAN_HEADERS = 8 + 14 + 20 + 8;
 
 /** The core that the source has for itself; -1 on a machine with only one. */
 const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
+
+/** Before anything else that runs on the machine, so that it disturbs little. */
+const FIRST = ["nice", "-n", "-20"];
+
+/** Milliseconds that a program which ends by itself may take. */
+const PATIENCE = 60_000;
+
+function launch(host: Host, [program = "", ...args]: readonly string[]): Program {
+  return host.start(program, args);
+}
+
+/** What a program printed by its end; rejects unless it ended well. */
+export async function outcome(program: Program): Promise<string> {
+  const { code, signal } = await program.finish(PATIENCE);
+  if (code !== 0)
+    throw new Error(`${program.name} ended with ${signal ?? code}: ${program.stderr.trim()}`);
+  return program.stdout;
+}
 
 /** How a relay's messages were filled: means over the time they were counted. */
 export interface Shape {
@@ -38,30 +54,26 @@ export abstract class Row {
   constructor(
     readonly path: Path,
     readonly gateways: number,
-    readonly programs: Record<Program, string>,
+    readonly programs: Record<Native, string>,
   ) {}
 
   /** Sets everything up, so that load alone is missing. */
   abstract start(): Promise<void>;
 
   /** Replicates `count` datagrams, `rate` of them a second, and no more; ends when they are sent. */
-  paced(count: number, rate: number): ChildProcess {
+  paced(count: number, rate: number): Program {
     return this.#source(String(count), String(rate));
   }
 
-  /** Replicates as fast as it goes until SIGTERM. */
-  saturated(): ChildProcess {
-    return this.#source("3600");
+  /** Replicates as fast as it goes until SIGTERM: a source and whatever else gives load. */
+  saturated(): Program[] {
+    return [this.#source("3600")];
   }
 
-  #source(...load: string[]): ChildProcess {
+  #source(...load: string[]): Program {
     const stream = [SOURCE, GROUP, String(GROUP_PORT), String(PAYLOAD)];
-    return this.path.start("source", [
-      this.programs.source,
-      String(SOURCE_CORE),
-      ...stream,
-      ...load,
-    ]);
+    const command = [this.programs.source, String(SOURCE_CORE), ...stream, ...load];
+    return launch(this.path.source, [...FIRST, ...command]);
   }
 
   /** Gateways as the programs take them: the last one is the witness. */
@@ -73,7 +85,7 @@ export abstract class Row {
   /** `command` on the cores that are not the source's. */
   protected pinned(command: readonly string[]): string[] {
     const cores = os.availableParallelism();
-    return cores > 1 ? ["taskset", "-c", `1-${cores - 1}`, ...command] : [...command];
+    return [...FIRST, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
   }
 
   /** The path of one of the programs beside this file. */
@@ -88,12 +100,11 @@ type Status = Pick<ServiceStatus, "tunnels" | "counters">;
 /** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
 export class CulvertRow extends Row {
   readonly name = "culvert";
-  readonly #folder = mkdtempSync(path.join(os.tmpdir(), "culvert-bench-"));
-  readonly #control = path.join(this.#folder, "relay.sock");
+  readonly #control = path.join(this.path.folder, "relay.sock");
 
   async start(): Promise<void> {
-    const relay = this.path.start(
-      "relay",
+    const relay = launch(
+      this.path.relay,
       this.pinned([
         ...this.#command("relay", "--control", this.#control),
         ...["--local", RELAY, "--ingress", INGRESS],
@@ -101,17 +112,13 @@ export class CulvertRow extends Row {
         // Longer than a run, since the silent gateways renew nothing.
         ...["--query-interval", "3600"],
       ]),
-      { stderr: "pipe" },
     );
-    relay.on("exit", () => rmSync(this.#folder, { recursive: true, force: true }));
-    await lineOf(relay, relay.stderr!, (line) => line.startsWith("ready"));
-    relay.stderr!.pipe(process.stderr);
-    await outputOf(
-      this.path.start("far", [
-        ...[process.execPath, this.program("join.js"), RELAY, String(AMT_PORT)],
-        ...[SOURCE, GROUP, ...this.places],
-      ]),
-    );
+    await relay.ready();
+    const join = launch(this.path.far, [
+      ...[process.execPath, this.program("join.js"), RELAY, String(AMT_PORT)],
+      ...[SOURCE, GROUP, ...this.places],
+    ]);
+    await outcome(join);
     while ((await this.#status()).tunnels.length < this.gateways);
   }
 
@@ -131,9 +138,8 @@ export class CulvertRow extends Row {
   }
 
   async #status(): Promise<Status> {
-    const text = await outputOf(
-      this.path.start("relay", this.#command("status", "--json", "--control", this.#control)),
-    );
+    const command = this.#command("status", "--json", "--control", this.#control);
+    const text = await outcome(launch(this.path.relay, command));
     const [service] = JSON.parse(text) as Status[];
     if (service === undefined) throw new Error("culvert status shows no service");
     return service;
@@ -149,14 +155,14 @@ export class DgramRow extends Row {
   readonly name = "node:dgram";
 
   async start(): Promise<void> {
-    const relay = this.path.start(
-      "relay",
+    const relay = launch(
+      this.path.relay,
       this.pinned([
         ...[process.execPath, this.program("dgram-relay.js"), INGRESS_ADDRESS],
         ...[SOURCE, GROUP, String(GROUP_PORT), RELAY, String(AMT_PORT), ...this.places],
       ]),
     );
-    await lineOf(relay, relay.stdout!, (line) => line === "ready");
+    await relay.ready();
   }
 }
 
@@ -166,7 +172,7 @@ export class VxlanRow extends Row {
   override readonly headers = VXLAN_HEADERS;
 
   start(): Promise<void> {
-    this.path.configure("relay", [
+    this.path.relay.ipBatch([
       "link add br0 type bridge mcast_snooping 0",
       `link add vx0 type vxlan id 7 local ${RELAY} dstport 4789 nolearning`,
       `link set ${INGRESS} master br0`,
@@ -181,12 +187,15 @@ export class VxlanRow extends Row {
         (_, i) => `fdb append 00:00:00:00:00:00 dev vx0 dst ${address} port ${Number(first) + i}`,
       );
     });
-    this.path.bridge("relay", remotes);
+    this.path.bridge(remotes);
     return Promise.resolve();
   }
 }
 
-/** The native limit: sends trains of its own making, of the shape that Culvert's had. */
+/**
+ * The native limit: sends trains of its own making, of the shape that Culvert's had. At saturation
+ * the source runs beside it, as for the others, though nobody takes what it sends.
+ */
 export class TrainsRow extends Row {
   readonly name = "native";
   /** What to send until Culvert's row has shown its own: full trains, to all gateways in a call. */
@@ -196,18 +205,18 @@ export class TrainsRow extends Row {
     return Promise.resolve();
   }
 
-  override paced(count: number): ChildProcess {
+  override paced(count: number): Program {
     return this.#trains(1, count);
   }
 
-  override saturated(): ChildProcess {
-    return this.#trains(this.shape.segments, 0);
+  override saturated(): Program[] {
+    return [...super.saturated(), this.#trains(this.shape.segments, 0)];
   }
 
-  #trains(segments: number, trains: number): ChildProcess {
+  #trains(segments: number, trains: number): Program {
     const numbers = [AMT_PORT, PAYLOAD, segments, Math.round(this.shape.messages), trains];
-    return this.path.start(
-      "relay",
+    return launch(
+      this.path.relay,
       this.pinned([this.programs.trains, RELAY, ...numbers.map(String), ...this.places]),
     );
   }
