@@ -51,7 +51,7 @@ export function tableCount(table: usize): u32 {
 /** The hash of a key of `words` u64, under the arena's own seed. */
 export function hashKey(key: usize, words: u32): u32 {
   let hash = load<u64>(ARENA_SEED);
-  const end = key + (<usize>words << 3);
+  const end = key + ((<usize>words) << 3);
   for (; key < end; key += 8) {
     hash = (hash ^ load<u64>(key)) * 0x9e3779b97f4a7c15;
     hash ^= hash >> 32;
@@ -62,7 +62,7 @@ export function hashKey(key: usize, words: u32): u32 {
 /** Begins to load what `tableFind` will need for `hash`; the result means nothing. */
 export function tableTouch(table: usize, hash: u32): u32 {
   const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
-  return load<u32>(<usize>load<u32>(table, TABLE_INDEX) + (<usize>(hash & mask) << SLOT_SHIFT));
+  return load<u32>(<usize>load<u32>(table, TABLE_INDEX) + ((<usize>(hash & mask)) << SLOT_SHIFT));
 }
 
 /** The record with this key, or 0. */
@@ -82,12 +82,12 @@ export function tableFind(table: usize, hash: u32, key: usize): usize {
  */
 export function tableInsert(table: usize, hash: u32, key: usize): usize {
   const count = load<u32>(table, TABLE_COUNT);
-  if (!load<u32>(table, TABLE_OLD) && count >= (<u32>1) << (load<u32>(table, TABLE_SHIFT) - 1))
-    if (!grow(table)) return 0;
+  const half = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) >> 1;
+  if (!load<u32>(table, TABLE_OLD) && count >= half && !grow(table)) return 0;
   step(table);
   const record = takeRecord(table);
   if (!record) return 0;
-  memory.copy(record, key, <usize>load<u32>(table, TABLE_WORDS) << 3);
+  memory.copy(record, key, (<usize>load<u32>(table, TABLE_WORDS)) << 3);
   put(table, hash, <u32>record);
   store<u32>(table, count + 1, TABLE_COUNT);
   return record;
@@ -114,13 +114,13 @@ function findSlot(table: usize, which: usize, hash: u32, key: usize): usize {
   const mask = ((<u32>1) << load<u32>(table + which, 4)) - 1; // the shift follows the index
   const words = <usize>load<u32>(table, TABLE_WORDS);
   let at = hash & mask;
-  let slot = index + (<usize>at << SLOT_SHIFT);
+  let slot = index + ((<usize>at) << SLOT_SHIFT);
   let record = load<u32>(slot, SLOT_RECORD);
   while (record != 0) {
     if (load<u32>(slot, SLOT_HASH) == hash && record != GONE && sameKey(record, key, words))
       return slot;
     at = (at + 1) & mask;
-    slot = index + (<usize>at << SLOT_SHIFT);
+    slot = index + ((<usize>at) << SLOT_SHIFT);
     record = load<u32>(slot, SLOT_RECORD);
   }
   return 0;
@@ -137,8 +137,8 @@ function put(table: usize, hash: u32, record: u32): void {
   const index = <usize>load<u32>(table, TABLE_INDEX);
   const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
   let at = hash & mask;
-  while (load<u32>(index + (<usize>at << SLOT_SHIFT), SLOT_RECORD)) at = (at + 1) & mask;
-  const slot = index + (<usize>at << SLOT_SHIFT);
+  while (load<u32>(index + ((<usize>at) << SLOT_SHIFT), SLOT_RECORD)) at = (at + 1) & mask;
+  const slot = index + ((<usize>at) << SLOT_SHIFT);
   store<u32>(slot, hash, SLOT_HASH);
   store<u32>(slot, record, SLOT_RECORD);
 }
@@ -149,15 +149,15 @@ function closeGap(table: usize, slot: usize): void {
   const mask = ((<u32>1) << load<u32>(table, TABLE_SHIFT)) - 1;
   let gap = <u32>((slot - index) >> SLOT_SHIFT);
   for (let at = (gap + 1) & mask; ; at = (at + 1) & mask) {
-    const entry = index + (<usize>at << SLOT_SHIFT);
+    const entry = index + ((<usize>at) << SLOT_SHIFT);
     if (load<u32>(entry, SLOT_RECORD) == 0) break;
     // An entry may move back to the gap unless its home lies behind the gap.
     const home = load<u32>(entry, SLOT_HASH) & mask;
     if (((at - home) & mask) < ((at - gap) & mask)) continue;
-    store<u64>(index + (<usize>gap << SLOT_SHIFT), load<u64>(entry));
+    store<u64>(index + ((<usize>gap) << SLOT_SHIFT), load<u64>(entry));
     gap = at;
   }
-  store<u64>(index + (<usize>gap << SLOT_SHIFT), 0);
+  store<u64>(index + ((<usize>gap) << SLOT_SHIFT), 0);
 }
 
 /** Begins to leave the index for one of twice the size. */
@@ -182,7 +182,7 @@ function step(table: usize): void {
   let moved = load<u32>(table, TABLE_MOVED);
   const stop = min<u32>(moved + STEP, slots);
   for (; moved < stop; moved++) {
-    const slot = old + (<usize>moved << SLOT_SHIFT);
+    const slot = old + ((<usize>moved) << SLOT_SHIFT);
     const record = load<u32>(slot, SLOT_RECORD);
     if (record <= GONE) continue;
     put(table, load<u32>(slot, SLOT_HASH), record);
@@ -197,7 +197,7 @@ function step(table: usize): void {
 
 /** A zeroed record; 0 when there is no more memory. */
 function takeRecord(table: usize): usize {
-  const size = <usize>1 << load<u32>(table, TABLE_RECORD);
+  const size = (<usize>1) << load<u32>(table, TABLE_RECORD);
   let record = <usize>load<u32>(table, TABLE_FREE);
   if (record) {
     store<u32>(table, load<u32>(record), TABLE_FREE);
