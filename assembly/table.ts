@@ -96,7 +96,7 @@ export function tableFind(table: usize, hash: u32, key: usize): usize {
 export function tableInsert(table: usize, hash: u32, key: usize): usize {
   const count = load<u32>(table, TABLE_COUNT);
   const shift = load<u32>(table, TABLE_SHIFT);
-  if (!load<u32>(table, TABLE_OLD) && count >> (shift - 1) > 0) if (!grow(table)) return 0;
+  if (!load<u32>(table, TABLE_OLD) && count >> (shift - 1) > 0 && !grow(table)) return 0;
   step(table);
   const record = takeRecord(table);
   if (!record) return 0;
