@@ -14,6 +14,7 @@ import { hashKey, tableCount, tableFind, tableInit, tableInsert, tableRemove } f
 import { below, freshArena, HEAP, random, SCRATCH, seed } from "./desk";
 
 const PAGE: usize = 65536;
+const GROWTH: usize = 32 * PAGE;
 
 /** True when `length` octets at `start` are all zero. */
 function isZero(start: usize, length: usize): bool {
@@ -72,11 +73,11 @@ describe("the heap", () => {
     const start = <usize>memory.size() * PAGE;
     heapInit(start);
     expect(allocate(16)).toBe(start);
-    expect(memory.size() * PAGE).toBe(start + PAGE);
-    // Half a page stays free behind this one, and the next block begins there.
+    expect(memory.size() * PAGE).toBe(start + GROWTH);
     expect(allocate(15)).toBe(start + PAGE);
-    expect(allocate(17)).toBe(start + PAGE + PAGE / 2);
-    expect(memory.size() * PAGE).toBe(start + 4 * PAGE);
+    // This block does not fit what is left, and begins there all the same.
+    expect(allocate(21)).toBe(start + PAGE + PAGE / 2);
+    expect(memory.size() * PAGE).toBe(start + 2 * GROWTH);
   });
 
   test("takes a new region when another part of the program has grown the memory", () => {
@@ -84,11 +85,11 @@ describe("the heap", () => {
     heapInit(start);
     expect(allocate(16)).toBe(start);
     memory.grow(2);
-    const block = allocate(17);
-    expect(block).toBe(start + 3 * PAGE);
-    expect(isZero(block, 2 * PAGE)).toBe(true);
+    const block = allocate(21);
+    expect(block).toBe(start + GROWTH + 2 * PAGE);
+    expect(isZero(block, GROWTH)).toBe(true);
     expect(load<u32>(ARENA_HEAP_END)).toBe(memory.size() * PAGE);
-    expect(allocate(6)).toBe(start + 5 * PAGE);
+    expect(allocate(6)).toBe(start + 2 * GROWTH + 2 * PAGE);
   });
 
   test("answers 0 when there is no more memory, and still serves what came back", () => {
