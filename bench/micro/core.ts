@@ -46,7 +46,7 @@ import { LENGTHS, datagram, noise } from "./packets.ts";
 
 const ENTRIES = [1, 1_000, 100_000, 1_000_000] as const;
 /** Lookups in a run: whole batches, of more keys than a cache near the core holds. */
-const LOOKUPS = 683 * RX_CAPACITY;
+const LOOKUPS = 171 * RX_CAPACITY;
 /** The leading words of every group and source. */
 const GROUP_HIGH = 0xff3e_0000;
 const SOURCE_HIGH = 0x2001_0db8;
