@@ -28,6 +28,8 @@ export interface Arrival {
   readonly from?: Endpoint;
   /** Octets of each datagram, when the kernel joined several (UDP_GRO). */
   readonly segment?: number;
+  /** Ancillary data as the kernel lays it out (cmsg(3)); `segment` goes before it. */
+  readonly control?: Uint8Array;
 }
 
 /** A datagram as it leaves. */
@@ -87,7 +89,7 @@ export class MemoryPort implements Port {
   want(_readable: boolean, _writable: boolean): void {}
   close(): void {}
 
-  #put(i: number, { octets, from, segment }: Arrival): void {
+  #put(i: number, { octets, from, segment, control }: Arrival): void {
     const header = this.region + RX_HEADERS + (i << system.MMSGHDR_SHIFT);
     const start = this.region + RX_SLOTS + i * RX_SLOT + RX_HEADROOM - this.header;
     const kept = octets.subarray(0, RX_ROOM + this.header);
@@ -99,14 +101,22 @@ export class MemoryPort implements Port {
       from ? this.#putName(name, from) : 0,
       true,
     );
-    const control = this.region + RX_CONTROL + (i << RX_CONTROL_SHIFT);
-    const length = segment === undefined ? 0 : system.CMSG_DATA + 4;
+    const ancillary = this.region + RX_CONTROL + (i << RX_CONTROL_SHIFT);
+    let length = segment === undefined ? 0 : this.#putSegment(ancillary, segment);
+    if (control) {
+      this.#octets.set(control, ancillary + length);
+      length += control.length;
+    }
     this.#view.setUint32(header + system.MMSGHDR_CONTROL_LENGTH, length, true);
-    if (segment === undefined) return;
-    this.#view.setUint32(control + system.CMSG_LENGTH, length, true);
-    this.#view.setInt32(control + system.CMSG_LEVEL, system.IPPROTO_UDP, true);
-    this.#view.setInt32(control + system.CMSG_TYPE, system.UDP_GRO, true);
-    this.#view.setInt32(control + system.CMSG_DATA, segment, true);
+  }
+
+  /** Writes the ancillary message of UDP_GRO; returns the octets it takes. */
+  #putSegment(at: number, segment: number): number {
+    this.#view.setUint32(at + system.CMSG_LENGTH, system.CMSG_DATA + 4, true);
+    this.#view.setInt32(at + system.CMSG_LEVEL, system.IPPROTO_UDP, true);
+    this.#view.setInt32(at + system.CMSG_TYPE, system.UDP_GRO, true);
+    this.#view.setInt32(at + system.CMSG_DATA, segment, true);
+    return system.CMSG_DATA + system.CMSG_ALIGN;
   }
 
   #putName(at: number, { address, port }: Endpoint): number {

@@ -96,3 +96,42 @@ export function vnet(
   octets.set(packet, 10);
   return octets;
 }
+
+/** An AMT Multicast Data message with this datagram. */
+export function amtData(datagram: Uint8Array): Uint8Array {
+  return Uint8Array.from([6, 0, ...datagram]);
+}
+
+/** Octets one after another, as UDP_GRO joins datagrams. */
+export function join(parts: readonly Uint8Array[]): Uint8Array {
+  return Uint8Array.from(Buffer.concat(parts));
+}
+
+/** Makes the checksum of an IPv4 header right again, in place. */
+export function mendIpv4(packet: Uint8Array): Uint8Array {
+  const view = new DataView(packet.buffer, packet.byteOffset);
+  const header = (packet[0]! & 0x0f) * 4;
+  view.setUint16(10, 0);
+  view.setUint16(10, engine.checksum(packet.subarray(0, header)));
+  return packet;
+}
+
+export function hex(octets: Uint8Array): string {
+  return Buffer.from(octets).toString("hex");
+}
+
+/** Octets that tell one packet of a test from another. */
+export function pattern(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, i) => (i * 7 + seed * 31 + (seed >> 8)) & 0xff);
+}
+
+/** One ancillary message, padded to where the next one starts (cmsg(3)). */
+export function cmsg(level: number, type: number, data: readonly number[]): Uint8Array {
+  const octets = new Uint8Array(16 + Math.ceil(data.length / 8) * 8);
+  const view = new DataView(octets.buffer);
+  view.setUint32(0, 16 + data.length, true);
+  view.setInt32(8, level, true);
+  view.setInt32(12, type, true);
+  octets.set(data, 16);
+  return octets;
+}
