@@ -140,7 +140,9 @@ function readVnetHeader(item: usize, packet: usize, length: i32, frame: u32): i3
   if (!(load<u8>(vnet, VNET_FLAGS) & VNET_NEEDS_CHECKSUM)) return VERDICT_FORWARDED;
   const start = <i32>load<u16>(vnet, VNET_CHECKSUM_START) - linkHeader(frame);
   const offset = <i32>load<u16>(vnet, VNET_CHECKSUM_OFFSET);
-  if (start <= 0 || start + offset + 2 > length) return VERDICT_TRUNCATED;
+  // The IP header has been checked: nothing is written there any more.
+  const header = isIpv4(packet) ? <i32>ipv4HeaderLength(packet) : IPV6_HEADER;
+  if (start < header || start + offset + 2 > length) return VERDICT_TRUNCATED;
   store<u32>(item, ((<u32>start) << 16) | offset, ITEM_PARTIAL);
   return VERDICT_FORWARDED;
 }
