@@ -44,6 +44,8 @@ import {
   IPV4_MF,
   IPV4_OFFSET_MASK,
   IPV6_DESTINATION,
+  IPV6_NEXT_HEADER,
+  PROTOCOL_FRAGMENT,
   UDP_CHECKSUM,
   UDP_DESTINATION_PORT,
   UDP_HEADER,
@@ -216,11 +218,7 @@ function putEthernetHeader(header: usize, packet: usize): void {
 /** Lays a datagram's UDP payload out for a receiver. Returns the verdict. */
 function deliverPayload(packet: usize, length: i32, at: u32): i32 {
   const headers = udpHeaders(packet, length);
-  if (!headers) {
-    const isFragment =
-      isIpv4(packet) && be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK);
-    return isFragment ? VERDICT_FRAGMENT : VERDICT_NOT_UDP;
-  }
+  if (!headers) return isFragment(packet) ? VERDICT_FRAGMENT : VERDICT_NOT_UDP;
   const udp = packet + headers - UDP_HEADER;
   const udpLength = <i32>be16(udp + UDP_LENGTH);
   if (udpLength < UDP_HEADER || udpLength > length - headers + UDP_HEADER) return VERDICT_NOT_UDP;
@@ -233,6 +231,12 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
   tally(TALLY_DELIVERED, 1);
   putPacket(at, packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
   return VERDICT_FORWARDED;
+}
+
+/** True for a part of a datagram: with IPv6, where the Fragment header comes first. */
+function isFragment(packet: usize): bool {
+  if (isIpv4(packet)) return (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) != 0;
+  return load<u8>(packet, IPV6_NEXT_HEADER) == PROTOCOL_FRAGMENT;
 }
 
 /** Writes the message and the two iovecs of packet `at`. */

@@ -253,6 +253,9 @@ const GATEWAY_CASES: readonly Case[] = [
   data(verdict.VERDICT_FRAGMENT, "a later fragment", amtData(changed(6, 0, 1)), {
     prepare: payloads,
   }),
+  data(verdict.VERDICT_FRAGMENT, "a fragment of IPv6", amtData(changed6(6, 44)), {
+    prepare: payloads,
+  }),
   data(verdict.VERDICT_UDP_PORT, "another UDP port", amtData(good), {
     prepare(bed) {
       payloads(bed);
