@@ -4,6 +4,7 @@
 //
 // Items of one batch are first all examined, then all looked up: meanwhile the table's memory is on
 // its way (`lookup.ts`).
+import { AMT_DATA_DATAGRAM } from "./layout/amt";
 import {
   ARENA_CONFIG,
   ARENA_CURSOR,
@@ -36,6 +37,7 @@ import {
   TALLY_COMPLETED,
   TALLY_FRAGMENTED,
   TALLY_SEGMENTED,
+  TRAIN_LENGTH_MAX,
 } from "./layout/arena";
 import {
   IPV4_DF,
@@ -61,6 +63,7 @@ import {
 } from "./layout/system";
 import {
   VERDICT_FORWARDED,
+  VERDICT_INNER_LENGTH,
   VERDICT_NO_MEMBER,
   VERDICT_NO_ROUTE,
   VERDICT_SEGMENT_KIND,
@@ -163,13 +166,18 @@ export function udpHeaders(packet: usize, length: i32): i32 {
 
 /** Sees to it that every piece fits the tunnel (RFC 7450 §5.3.3.6.2). */
 function fit(item: usize, packet: usize, length: i32): i32 {
-  const mtu = load<i32>(ARENA_CONFIG, CONFIG_TUNNEL_MTU);
+  // A message must fit a train, whatever the tunnel would take.
+  const mtu = min(load<i32>(ARENA_CONFIG, CONFIG_TUNNEL_MTU), TRAIN_LENGTH_MAX - AMT_DATA_DATAGRAM);
   if (load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS) {
     const piece = udpHeaders(packet, length) + load<i32>(item, ITEM_PIECE);
     return min(piece, length) > mtu ? VERDICT_TOO_BIG : VERDICT_FORWARDED;
   }
   if (length <= mtu) return VERDICT_FORWARDED;
-  if (!isIpv4(packet) || be16(packet + IPV4_FRAGMENT) & IPV4_DF) return VERDICT_TOO_BIG;
+  if (!isIpv4(packet)) return VERDICT_TOO_BIG;
+  const place = be16(packet + IPV4_FRAGMENT);
+  if (place & IPV4_DF) return VERDICT_TOO_BIG;
+  // A fragment that ends behind the largest datagram would overflow its pieces' offsets.
+  if (<i32>((place & IPV4_OFFSET_MASK) << 3) + length > 0xffff) return VERDICT_INNER_LENGTH;
   const header = <i32>ipv4HeaderLength(packet);
   const piece = (mtu - header) & ~7;
   if (piece <= 0) return VERDICT_TOO_BIG;

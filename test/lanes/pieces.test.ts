@@ -1,0 +1,97 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  COMMAND_MEMBER_ADD,
+  CONFIG_SEGMENTS,
+  CONFIG_TUNNEL_MTU,
+  FRAME_IP,
+  FRAME_VNET,
+  STAGE_EGRESS,
+  STAGE_INGEST,
+  STAGE_RECEIVED,
+  TRAIN_LENGTH_MAX,
+} from "../../assembly/layout/arena.ts";
+import {
+  VERDICT_FORWARDED,
+  VERDICT_INNER_LENGTH,
+  VERDICT_TOO_BIG,
+} from "../../assembly/layout/verdict.ts";
+import { makeBed, type Bed } from "./bed.ts";
+import { hex, join, mendIpv4, pattern, udpDatagram, vnet } from "./packets.ts";
+
+const FLOW = { source: "192.0.2.44", group: "232.1.2.3" };
+
+function relaying(frame: number): Bed {
+  const bed = makeBed("relay", frame);
+  bed.commands.config(CONFIG_SEGMENTS, 64);
+  bed.commands.tunnel(0, { address: "10.0.0.1", port: 1000 });
+  bed.commands.route(COMMAND_MEMBER_ADD, FLOW.group, FLOW.source, 0);
+  bed.run();
+  return bed;
+}
+
+/** An IPv4 datagram of this length in all. */
+function ofLength(length: number, df: boolean): Uint8Array {
+  return udpDatagram({ ...FLOW, payload: pattern(length - 28, 1), df });
+}
+
+test("the largest message that a UDP datagram holds leaves whole, a larger one does not", () => {
+  const largest = TRAIN_LENGTH_MAX - 2;
+  for (const frame of [FRAME_IP, FRAME_VNET]) {
+    const wrap = frame === FRAME_VNET ? vnet : (packet: Uint8Array) => packet;
+    const bed = relaying(frame);
+    bed.inner.arrivals.push({ octets: wrap(ofLength(largest, true)) });
+    for (const length of [largest + 1, 65_535])
+      bed.inner.arrivals.push({ octets: wrap(ofLength(length, true)) });
+    bed.run();
+    assert.deepEqual(
+      bed.socket.departures.map(({ octets }) => octets.length),
+      [TRAIN_LENGTH_MAX],
+    );
+    const { stages } = bed.ledger();
+    assert.equal(stages[STAGE_INGEST]![VERDICT_TOO_BIG], 2);
+    assert.equal(stages[STAGE_EGRESS]![VERDICT_FORWARDED], 1);
+  }
+});
+
+test("a datagram too large for any message leaves in fragments where it may", () => {
+  const bed = relaying(FRAME_IP);
+  const datagram = ofLength(65_535, false);
+  bed.inner.arrivals.push({ octets: datagram });
+  bed.run();
+  const pieces = bed.socket.departures.map(({ octets }) => octets.subarray(2));
+  assert.equal(pieces.length, 2);
+  assert.equal(hex(join(pieces.map((piece) => piece.subarray(20)))), hex(datagram.subarray(20)));
+});
+
+test("a super-packet of one segment too large for any message is dropped", () => {
+  const bed = relaying(FRAME_VNET);
+  bed.inner.arrivals.push({ octets: vnet(ofLength(65_535, true), { type: 5, size: 65_507 }) });
+  bed.run();
+  assert.equal(bed.socket.departures.length, 0);
+  assert.equal(bed.ledger().stages[STAGE_INGEST]![VERDICT_TOO_BIG], 1);
+});
+
+test("a fragment that ends behind the largest datagram is not cut further (RFC 791 §3.2)", () => {
+  const bed = relaying(FRAME_IP);
+  bed.commands.config(CONFIG_TUNNEL_MTU, 1000);
+  bed.run();
+  const fragment = (offset: number, length: number): Uint8Array => {
+    const packet = ofLength(length, false);
+    new DataView(packet.buffer).setUint16(6, offset / 8);
+    return mendIpv4(packet);
+  };
+  // With the 20 octets of header, the whole datagram has 65,535 octets, then one more.
+  bed.inner.arrivals.push({ octets: fragment(63_912, 20 + 1_603) });
+  bed.inner.arrivals.push({ octets: fragment(63_912, 20 + 1_604) });
+  bed.run();
+  const ends = bed.socket.departures.map(({ octets }) => {
+    const view = new DataView(octets.buffer, octets.byteOffset + 2);
+    return (view.getUint16(6) & 0x1fff) * 8 + view.getUint16(2) - 20;
+  });
+  assert.equal(ends.at(-1), 65_515);
+  assert.equal(ends.length, 2);
+  const { stages } = bed.ledger();
+  assert.equal(stages[STAGE_INGEST]![VERDICT_INNER_LENGTH], 1);
+  assert.equal(stages[STAGE_INGEST]![STAGE_RECEIVED], 3);
+});
