@@ -22,6 +22,8 @@ export interface Bed {
   readonly socket: MemoryPort;
   /** A relay's ingress, or a gateway's device. */
   readonly inner: MemoryPort;
+  /** How often the lane was told of commands, and the control thread of punts. */
+  readonly doorbells: { commands: number; punts: number };
   /** Lets the lane take all that waits, and apply commands. */
   run(): void;
   ledger(): Ledger;
@@ -57,9 +59,11 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
           },
           { port: inner, region: inside, begin: (n) => core.deviceControl(inside, n, frame) },
         ];
-  const lane = new Lane(core, arena, stages, role === "relay" ? socket : inner, () => {});
+  const doorbells = { commands: 0, punts: 0 };
+  const outlet = role === "relay" ? socket : inner;
+  const lane = new Lane(core, arena, stages, outlet, () => doorbells.punts++);
   lane.start();
-  const commands = new CommandWriter(arena, () => {});
+  const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {
     core,
     lane,
@@ -67,6 +71,7 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
     punts: new PuntReader(arena),
     socket,
     inner,
+    doorbells,
     run() {
       do {
         commands.flush();
