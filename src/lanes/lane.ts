@@ -7,8 +7,10 @@
  */
 import {
   ARENA_COMMANDS,
+  ARENA_CONFIG,
   ARENA_PUNTS,
   ARENA_TALLIES,
+  CONFIG_SEGMENTS,
   RING_DOORBELL,
   RING_HEAD,
   RING_TAIL,
@@ -171,6 +173,7 @@ export class Lane {
         }
         if (taken === -errno.EINTR) continue;
         if (taken === -errno.EPIPE) throw osError("write", errno.EPIPE, "to a reader that is gone");
+        if (taken === -errno.EIO) this.#singly();
         const done = taken > 0 ? taken : 1;
         if (taken > 0) this.#core.sent(this.#first, taken);
         else this.#core.unsent(this.#first, 1, sendVerdict(-taken));
@@ -179,6 +182,14 @@ export class Lane {
       }
       this.#refill();
     }
+  }
+
+  /**
+   * A device that computes no checksums makes the kernel refuse trains with EIO, whatever the
+   * socket promised: from now on every datagram is a message of its own.
+   */
+  #singly(): void {
+    this.#words[(ARENA_CONFIG + CONFIG_SEGMENTS) >> 2] = 1;
   }
 
   #refill(): void {

@@ -3,14 +3,17 @@ import { parentPort, workerData } from "node:worker_threads";
 import { OsError } from "../core/errors.ts";
 import { startCore, type Core } from "../engine/core.ts";
 import { SystemEntropy } from "../os/entropy.ts";
-import { baseAddress } from "../os/libc.ts";
+import { baseAddress, wantHugePages } from "../os/libc.ts";
 import { DevicePort } from "../ports/device.ts";
 import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
 import { SocketPort } from "../ports/socket.ts";
 import { StreamPort } from "../ports/stream.ts";
 import { Lane, type Stage } from "./lane.ts";
 import { frameHeader, regionAddress, type FromLane, type LanePlan, type ToLane } from "./plan.ts";
-import { RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+import { ARENA_HEAP, ARENA_PAGES_MAX, RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+
+/** Octets of a page of WebAssembly memory. */
+const PAGE = 65_536;
 
 if (parentPort) run(parentPort, workerData as LanePlan);
 
@@ -20,6 +23,7 @@ function run(parent: Parent, plan: LanePlan): void {
   const say = (message: FromLane): void => parent.postMessage(message);
   const base = baseAddress(plan.arena);
   const arena = viewArena(plan.arena, base);
+  wantHugePages(base + ARENA_HEAP, ARENA_PAGES_MAX * PAGE - ARENA_HEAP);
   const core = startCore(plan.module, plan.arena, base, new SystemEntropy());
   const { stages, outlet } = build(plan, arena, core);
   const lane = new Lane(core, plan.arena, stages, outlet, () => say("punts"));

@@ -43,6 +43,8 @@ export class MemoryPort implements Port {
   readonly arrivals: Arrival[] = [];
   /** What was sent, oldest first. */
   readonly departures: Departure[] = [];
+  /** Errnos with which the next calls of `send` are refused. */
+  readonly refusals: number[] = [];
   /** Messages that `send` takes before it answers -EAGAIN. */
   room = Infinity;
   #callback: (ready: Readiness) => void = () => {};
@@ -70,6 +72,8 @@ export class MemoryPort implements Port {
   }
 
   send(first: number, count: number): number {
+    const refusal = this.refusals.shift();
+    if (refusal !== undefined) return -refusal;
     if (this.room === 0) return -EAGAIN;
     const taken = Math.min(count, this.room);
     for (let i = first; i < first + taken; i++) this.departures.push(...this.#take(i));

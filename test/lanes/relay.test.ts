@@ -8,6 +8,7 @@ import {
   STAGE_EGRESS,
   STAGE_INGEST,
   STAGE_RECEIVED,
+  TALLY_MESSAGES,
 } from "../../assembly/layout/arena.ts";
 import {
   VERDICT_FORWARDED,
@@ -16,6 +17,8 @@ import {
 } from "../../assembly/layout/verdict.ts";
 import { endpointText } from "../../src/core/address.ts";
 import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
+import * as errno from "../../src/os/errno.ts";
+import * as verdict from "../../assembly/layout/verdict.ts";
 import { makeBed } from "./bed.ts";
 import { udpChecksum, udpDatagram, vnet } from "./packets.ts";
 
@@ -214,4 +217,52 @@ test("what is larger than the tunnel leaves in fragments that join to the origin
   udp[6] = udp[7] = 0;
   assert.equal(checksum, udpChecksum(Uint8Array.of(10, 9, 9, 9), Uint8Array.of(239, 1, 1, 1), udp));
   assert.equal(bed.ledger().stages[STAGE_INGEST]![VERDICT_TOO_BIG], 1);
+});
+
+test("what the kernel refuses is dropped by its reason, and the rest of the batch goes out", () => {
+  const bed = makeBed("relay");
+  for (let tunnel = 0; tunnel < 8; tunnel++) {
+    bed.commands.tunnel(tunnel, { address: "10.0.0.1", port: 1000 + tunnel });
+    bed.commands.route(COMMAND_MEMBER_ADD, "239.1.1.1", undefined, tunnel);
+  }
+  bed.run();
+  const refusals = [
+    [errno.ECONNREFUSED, verdict.VERDICT_SEND_REFUSED],
+    [errno.EPERM, verdict.VERDICT_SEND_DENIED],
+    [errno.EMSGSIZE, verdict.VERDICT_SEND_TOO_BIG],
+    [errno.ENETUNREACH, verdict.VERDICT_SEND_UNREACHABLE],
+    [errno.ENOBUFS, verdict.VERDICT_SEND_NO_BUFFER],
+    [errno.EINVAL, verdict.VERDICT_SEND_FAILED],
+  ] as const;
+  bed.socket.refusals.push(...refusals.map(([number]) => number));
+  const spec = { source: "10.9.9.9", group: "239.1.1.1", payload: payload(50, 0) };
+  bed.inner.arrivals.push({ octets: vnet(udpDatagram(spec)) });
+  bed.run();
+  assert.deepEqual(
+    bed.socket.departures.map(({ to }) => to!.port),
+    [1006, 1007],
+  );
+  const egress = bed.ledger().stages[STAGE_EGRESS]!;
+  for (const [, reason] of refusals) assert.equal(egress[reason], 1);
+  assert.equal(egress[VERDICT_FORWARDED], 2);
+  assert.equal(egress[STAGE_RECEIVED], 8);
+});
+
+test("where the kernel takes no trains after all, datagrams leave singly", () => {
+  const bed = makeBed("relay");
+  bed.commands.config(CONFIG_SEGMENTS, 64);
+  bed.commands.tunnel(0, { address: "10.0.0.1", port: 1000 });
+  bed.commands.route(COMMAND_MEMBER_ADD, "239.1.1.1", undefined, 0);
+  bed.run();
+  bed.socket.refusals.push(errno.EIO);
+  const spec = { source: "10.9.9.9", group: "239.1.1.1" } as const;
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 5; i++) {
+      const datagram = udpDatagram({ ...spec, payload: payload(50, i) });
+      bed.inner.arrivals.push({ octets: vnet(datagram) });
+    }
+    bed.run();
+  }
+  assert.equal(bed.socket.departures.length, 5, "the refused train is lost, what follows is not");
+  assert.equal(bed.ledger().tallies[TALLY_MESSAGES], 5);
 });
