@@ -76,7 +76,7 @@ export async function runFanout(effort: Effort, progress: (line: string) => void
   const cases = timing.gateways.map((gateways) => ({ gateways, cut: false }));
   if (timing.gateways.includes(CUT_AT)) cases.push({ gateways: CUT_AT, cut: true });
   for (const { gateways, cut } of cases) {
-    const name = `${gateways} gateways${cut ? ", cut" : ""}`;
+    const name = `${gateways} ${gateways === 1 ? "gateway" : "gateways"}${cut ? ", cut" : ""}`;
     const rows: Row[] = [];
     try {
       for (const make of rowKinds(notes)) rows.push(await make(gateways, cut, programs));
