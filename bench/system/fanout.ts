@@ -34,7 +34,7 @@ import {
   TrainsRow,
   VxlanRow,
 } from "./rows.ts";
-import type { Row } from "./rows.ts";
+import type { Row, Shape } from "./rows.ts";
 
 /** Milliseconds from the start of the load to the window, and of the window. */
 interface Timing {
@@ -133,7 +133,7 @@ async function measure(
   const rates = new Map(rows.map((row) => [row, [] as number[]]));
   const culvert = rows.find((row) => row instanceof CulvertRow);
   const native = rows.find((row) => row instanceof TrainsRow);
-  const shapes: { segments: number; messages: number }[] = [];
+  const shapes: Shape[] = [];
   for (const row of rows) row.path.deliver(WITNESS, false);
   for (let round = 0; round < timing.rounds; round++) {
     progress(`fanout: ${name}: round ${round + 1} of ${timing.rounds}`);

@@ -119,7 +119,8 @@ export class CulvertRow extends Row {
       ...[SOURCE, GROUP, ...this.places],
     ]);
     await outcome(join);
-    while ((await this.#status()).tunnels.length < this.gateways);
+    for (let tries = 0; (await this.#status()).tunnels.length < this.gateways; tries++)
+      if (tries === 10) throw new Error(`culvert made fewer than ${this.gateways} tunnels`);
   }
 
   /** Datagrams, messages and calls since the relay began. */
