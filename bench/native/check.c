@@ -1,12 +1,11 @@
 /* Receives one gateway's datagrams and compares each with what source.c sent.
  *
- *   check ADDRESS PORT SKIP PAYLOAD QUIET_MS
+ *   check ADDRESS PORT SKIP PAYLOAD
  *
  * SKIP octets of each datagram stand before the payload (2 of AMT and 28 of IP and UDP, say). Says
- * "ready" on stderr. Ends once QUIET_MS milliseconds have passed with nothing new after the first
- * datagram, or on SIGTERM, and prints how many came, how many of them were `wrong` in length or
- * content, how many came `late` (a number not above the one before), and how many numbers were
- * `missing` between the first and the last. */
+ * "ready" on stderr. On SIGTERM it reads what is there still, ends, and prints how many came, how
+ * many of them were `wrong` in length or content, how many came `late` (a number not above the one
+ * before), and how many numbers were `missing` between the first and the last. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -23,16 +22,15 @@ static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
 
 int main(int argc, char **argv) {
-  if (argc != 6) errx(2, "usage: check ADDRESS PORT SKIP PAYLOAD QUIET_MS");
+  if (argc != 5) errx(2, "usage: check ADDRESS PORT SKIP PAYLOAD");
   size_t skip = strtoul(argv[3], NULL, 10), payload = strtoul(argv[4], NULL, 10);
-  long quiet = strtol(argv[5], NULL, 10);
   struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
   if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1)
     errx(2, "ADDRESS: expected IPv4, got %s", argv[1]);
   int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 64 << 20;
   if (fd < 0) err(1, "socket");
   if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0) err(1, "SO_RCVBUFFORCE");
-  struct timeval wait = {.tv_sec = quiet / 1000, .tv_usec = quiet % 1000 * 1000};
+  struct timeval wait = {.tv_usec = 100000}; /* a signal may come just before recv */
   if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0) err(1, "SO_RCVTIMEO");
   if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0) err(1, "bind %s:%s", argv[1], argv[2]);
   struct sigaction action = {.sa_handler = stop};
@@ -42,10 +40,10 @@ int main(int argc, char **argv) {
 
   static uint8_t octets[65536];
   uint64_t received = 0, wrong = 0, late = 0, missing = 0, next = 0;
-  while (!stopped) {
-    ssize_t length = recv(fd, octets, sizeof octets, 0);
+  for (;;) {
+    ssize_t length = recv(fd, octets, sizeof octets, stopped ? MSG_DONTWAIT : 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) {
-      if (received > 0) break;
+      if (stopped && errno == EAGAIN) break;
       continue;
     }
     if (length < 0) err(1, "recv");
