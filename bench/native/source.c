@@ -4,7 +4,8 @@
  *   source CPU ADDRESS GROUP PORT OCTETS SECONDS          saturation
  *   source CPU ADDRESS GROUP PORT OCTETS COUNT RATE       paced
  *
- * CPU is the core to run on, -1 for any. Prints the number of datagrams sent. SIGTERM ends it. */
+ * CPU is the core to run on, -1 for any. Says "ready" on stderr when it begins. Prints the number of
+ * datagrams sent. SIGTERM ends it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -68,6 +69,7 @@ int main(int argc, char **argv) {
 
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
+  fputs("ready\n", stderr);
   uint64_t sent = 0;
   double start = now();
   while (sent < count && !stopped && now() - start < seconds) {

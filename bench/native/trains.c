@@ -6,8 +6,8 @@
  * Multicast Data message with a UDP payload of PAYLOAD octets. Every train goes to every gateway;
  * the messages that carry it share its octets. A system call is given MESSAGES messages, of several
  * trains if there are fewer gateways. TRAINS is how many trains to send, numbered like source.c
- * does, or 0 for an endless run of the same octets until SIGTERM. Prints datagrams, messages and
- * calls. */
+ * does, or 0 for an endless run of the same octets until SIGTERM. Says "ready" on stderr when it
+ * begins. Prints datagrams, messages and calls. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -96,6 +96,7 @@ int main(int argc, char **argv) {
 
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
+  fputs("ready\n", stderr);
   uint64_t datagrams = 0, sent = 0, calls = 0, sequence = 0;
   double owed = 0;
   for (unsigned long bursts = 0; !stopped && (limit == 0 || bursts < limit); bursts++) {

@@ -166,7 +166,7 @@ async function measure(
 
 /** Datagrams a second that reach the far namespace at saturation. */
 async function rate(row: Row, timing: Timing): Promise<number> {
-  const load = row.saturated();
+  const load = await begin(row);
   await setTimeout(timing.ramp);
   const from = row.path.arrived();
   await setTimeout(timing.window);
@@ -212,7 +212,7 @@ async function provePaced(row: Row): Promise<void> {
 /** At saturation datagrams are lost, but what arrives is right and in order. */
 async function proveSaturated(row: Row, timing: Timing): Promise<void> {
   const seen = await witness(row, async () => {
-    const load = row.saturated();
+    const load = await begin(row);
     await setTimeout(timing.ramp + timing.window);
     await end(load);
     await quiet(row);
@@ -231,6 +231,13 @@ async function witness(row: Row, during: () => Promise<void>): Promise<Checked> 
   await during();
   check.kill("SIGTERM");
   return JSON.parse(await outcome(check)) as Checked;
+}
+
+/** Starts the load; settles when all of it runs. */
+async function begin(row: Row): Promise<readonly Program[]> {
+  const load = row.saturated();
+  await Promise.all(load.map((program) => program.ready()));
+  return load;
 }
 
 async function end(load: readonly Program[]): Promise<void> {
