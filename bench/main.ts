@@ -46,7 +46,8 @@ async function main(): Promise<void> {
   for (const name of names) {
     const obstacle = name === "fanout" ? labObstacle() : undefined;
     if (obstacle !== undefined) {
-      if (positionals.length > 0) throw new Error(`${name}: ${obstacle}`);
+      const required = positionals.length > 0 || process.env["CULVERT_REQUIRE_ALL"] === "1";
+      if (required) throw new Error(`${name}: ${obstacle}`);
       console.error(`SKIPPED ${name}: ${obstacle}`);
       continue;
     }
