@@ -324,7 +324,6 @@ function replication(module: WebAssembly.Module, gateways: number): Case {
     name: `replicate to ${gateways}`,
     unit: "ns/packet",
     operations: RX_CAPACITY * gateways,
-    octets: REPLICATED,
     run() {
       core.rxArm(ARENA_RX, RX_CAPACITY);
       core.ingest(ARENA_RX, RX_CAPACITY, FRAME_IP);
