@@ -192,15 +192,16 @@ function resolve(items: usize, end: usize): void {
   let first: u32 = 0;
   let last: usize = 0;
   for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
-    const pieces = load<u32>(item, ITEM_PIECES);
+    const kind = load<u32>(item, ITEM_KIND);
+    // A super-packet stands for the datagrams it was made of; fragments are of our own making.
+    const datagrams: u32 = kind == ITEM_SEGMENTS ? load<u32>(item, ITEM_PIECES) : 1;
     const route = <usize>load<u32>(item, ITEM_ROUTE);
     let verdict = VERDICT_FORWARDED;
     if (!route) verdict = VERDICT_NO_ROUTE;
     else if (!routeCount(route)) verdict = VERDICT_NO_MEMBER;
-    count(STAGE_INGEST, STAGE_RECEIVED, pieces);
-    count(STAGE_INGEST, verdict, pieces);
+    count(STAGE_INGEST, STAGE_RECEIVED, datagrams);
+    count(STAGE_INGEST, verdict, datagrams);
     if (verdict != VERDICT_FORWARDED) continue;
-    const kind = load<u32>(item, ITEM_KIND);
     if (kind == ITEM_SEGMENTS) tally(TALLY_SEGMENTED, 1);
     if (kind == ITEM_FRAGMENTS) tally(TALLY_FRAGMENTED, 1);
     if (load<u32>(item, ITEM_PARTIAL)) complete(item);

@@ -99,7 +99,10 @@ export function vnet(
 
 /** An AMT Multicast Data message with this datagram. */
 export function amtData(datagram: Uint8Array): Uint8Array {
-  return Uint8Array.from([6, 0, ...datagram]);
+  const message = new Uint8Array(2 + datagram.length);
+  message[0] = 6;
+  message.set(datagram, 2);
+  return message;
 }
 
 /** Octets one after another, as UDP_GRO joins datagrams. */
