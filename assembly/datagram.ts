@@ -5,6 +5,7 @@ import {
   IPV4_HEADER,
   IPV4_SOURCE,
   IPV4_TOTAL_LENGTH,
+  IPV4_TOS,
   IPV4_TTL,
   IPV6_DESTINATION,
   IPV6_HEADER,
@@ -80,6 +81,24 @@ function checkIpv6(packet: usize, room: i32, tooLong: i32): i32 {
   if ((load<u64>(packet, IPV6_SOURCE) | load<u64>(packet, IPV6_SOURCE + 8)) == 0)
     return -VERDICT_BAD_SOURCE;
   return length;
+}
+
+/** The ECN field of a datagram (RFC 3168 §5). */
+export function ecnOf(packet: usize): u32 {
+  // IPv6's traffic class lies across the first two octets.
+  return isIpv4(packet) ? load<u8>(packet, IPV4_TOS) & 3 : (load<u8>(packet, 1) >> 4) & 3;
+}
+
+/** Sets the ECN field of a datagram, and mends the IPv4 header checksum. */
+export function setEcn(packet: usize, ecn: u32): void {
+  if (!isIpv4(packet)) {
+    store<u8>(packet, (load<u8>(packet, 1) & 0xcf) | (ecn << 4), 1);
+    return;
+  }
+  const old = be16(packet); // version, header length and TOS are one word of the checksum
+  const now = (old & ~3) | ecn;
+  storeBe16(packet, now);
+  storeBe16(packet + IPV4_CHECKSUM, updateChecksum(be16(packet + IPV4_CHECKSUM), old, now));
 }
 
 /** True when a router may forward the datagram once more. */

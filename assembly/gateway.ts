@@ -30,6 +30,7 @@ import {
   STAGE_EGRESS,
   STAGE_RECEIVED,
   TALLY_DELIVERED,
+  TALLY_ECN_ODD,
   TX_CAPACITY,
   TX_HEADERS,
   TX_IOVECS,
@@ -60,7 +61,11 @@ import {
   IOVEC_BASE,
   IOVEC_LENGTH,
   IOVEC_SHIFT,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
   IPPROTO_UDP,
+  IPV6_TCLASS,
+  IP_TOS,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
@@ -75,6 +80,7 @@ import {
   VNET_LENGTH,
 } from "./layout/system";
 import {
+  VERDICT_ECN,
   VERDICT_FORWARDED,
   VERDICT_FRAGMENT,
   VERDICT_NOT_RELAY,
@@ -89,10 +95,15 @@ import { decapsulate, messageType } from "./amt";
 import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
-import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { ecnOf, setEcn, be16, isIpv4, keyOf, storeBe16 } from "./datagram";
 import { udpHeaders } from "./ingest";
 import { udpSum } from "./rebuild";
 import { routeCount, routeFor, routeHash } from "./routes";
+
+// Values of the ECN field (RFC 3168 §5).
+const ECN_NOT = 0;
+const ECN_1 = 1;
+const ECN_CE = 3;
 
 /** Begins a batch of `messages` messages from a gateway's AMT socket; `gatewayFill` goes on. */
 export function gatewayReceive(region: usize, messages: u32): void {
@@ -116,11 +127,12 @@ export function gatewayFill(): u32 {
     const length = rxLength(region, message);
     const size = segmentSize(region, message, length);
     const fromRelay = isRelay(rxName(region, message));
+    const ecn = receivedEcn(region, message);
     const start = rxPacket(region, message);
     // An empty datagram is one segment, too.
     do {
       const room = min(size, length - octet);
-      const verdict = segment(region, message, start + octet, room, fromRelay, packets);
+      const verdict = segment(region, message, start + octet, room, fromRelay, ecn, packets);
       count(STAGE_CONTROL, STAGE_RECEIVED, 1);
       count(STAGE_CONTROL, verdict, 1);
       if (verdict == VERDICT_FORWARDED) packets++;
@@ -157,7 +169,15 @@ function isRelay(name: usize): bool {
 }
 
 /** Decides about one datagram; a wanted one becomes packet `at` of the transmit region. */
-function segment(region: usize, i: u32, message: usize, room: i32, fromRelay: bool, at: u32): i32 {
+function segment(
+  region: usize,
+  i: u32,
+  message: usize,
+  room: i32,
+  fromRelay: bool,
+  outerEcn: u32,
+  at: u32,
+): i32 {
   if (messageType(message, room) != AMT_DATA) return puntMessage(region, i, message, room, false);
   if (!fromRelay) return VERDICT_NOT_RELAY;
   const length = decapsulate(message, room);
@@ -165,10 +185,40 @@ function segment(region: usize, i: u32, message: usize, room: i32, fromRelay: bo
   const packet = message + AMT_DATA_DATAGRAM;
   const verdict = wanted(packet);
   if (verdict != VERDICT_FORWARDED) return verdict;
+  if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
   if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD)
     return deliverPayload(packet, length, at);
   deliver(packet, length, at);
   return VERDICT_FORWARDED;
+}
+
+/** The ECN field of a received message's outer header, as far as the kernel tells it. */
+function receivedEcn(region: usize, message: u32): u32 {
+  const tos = rxAncillary(region, message, IPPROTO_IP, IP_TOS);
+  if (tos) return load<u8>(tos) & 3;
+  const trafficClass = rxAncillary(region, message, IPPROTO_IPV6, IPV6_TCLASS);
+  return trafficClass ? load<u8>(trafficClass) & 3 : ECN_NOT;
+}
+
+/**
+ * Brings the outer ECN field into the datagram (RFC 6040 §4.2). False when the datagram must be
+ * dropped: congestion was met on the way, and its sender would not hear of it.
+ */
+function takeEcn(packet: usize, outer: u32): bool {
+  const inner = ecnOf(packet);
+  if (outer == ECN_NOT || outer == inner) return true;
+  if (inner == ECN_NOT) {
+    tally(TALLY_ECN_ODD, 1);
+    return outer != ECN_CE;
+  }
+  if (inner == ECN_CE) {
+    if (outer == ECN_1) tally(TALLY_ECN_ODD, 1);
+  } else if (outer == ECN_CE || outer == ECN_1) {
+    setEcn(packet, outer);
+  } else {
+    tally(TALLY_ECN_ODD, 1); // ECT(0) around ECT(1)
+  }
+  return true;
 }
 
 /** Whether the reception state wants this source of this group (RFC 7450 §5.2.3.6). */

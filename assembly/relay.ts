@@ -30,12 +30,16 @@ import {
   STAGE_RECEIVED,
   TRAIN_CAPACITY,
   TRAIN_CMSG,
+  TRAIN_CMSG_ECN4,
+  TRAIN_CMSG_ECN6,
+  TRAIN_ECN,
   TRAIN_IOVEC,
   TRAIN_LENGTH,
   TRAIN_LENGTH_MAX,
   TRAIN_OFFSET,
   TRAIN_SEGMENTS,
   TRAIN_SHIFT,
+  TUNNEL_ECN,
   TX_CAPACITY,
   TX_HEADERS,
   TX_LENGTHS,
@@ -51,7 +55,11 @@ import {
   CMSG_TYPE,
   IOVEC_BASE,
   IOVEC_LENGTH,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
   IPPROTO_UDP,
+  IPV6_TCLASS,
+  IP_TOS,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
@@ -60,12 +68,13 @@ import {
   MMSGHDR_NAME,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SHIFT,
+  SOCKADDR_IN_LENGTH,
   UDP_SEGMENT,
 } from "./layout/system";
 import { putDataHeader } from "./amt";
 import { absolute } from "./batch";
 import { count } from "./counters";
-import { ipv4HeaderLength, takeHop } from "./datagram";
+import { ecnOf, ipv4HeaderLength, takeHop } from "./datagram";
 import { putFragment, putSegment } from "./pieces";
 import {
   routeCount,
@@ -78,8 +87,9 @@ import {
 } from "./routes";
 import { udpHeaders } from "./ingest";
 
-const CMSG_SEGMENT_LENGTH: u64 = CMSG_DATA + 2;
-const CMSG_SEGMENT_ROOM: u64 = CMSG_DATA + 8;
+const CMSG_SHORT: u64 = CMSG_DATA + 2; // length with a u16
+const CMSG_INT: u64 = CMSG_DATA + 4; // length with an i32
+const CMSG_ROOM: u64 = CMSG_DATA + 8; // what either takes, aligned
 
 /** Octets that the largest train may take. */
 const TRAIN_ROOM: u32 = 65536;
@@ -133,7 +143,8 @@ function putMessages(train: usize, list: usize, members: u32, at: u32): void {
   const length = load<u32>(train, TRAIN_LENGTH);
   const iovec = absolute(train + TRAIN_IOVEC);
   const control = segments > 1 ? absolute(train + TRAIN_CMSG) : 0;
-  const controlLength = segments > 1 ? CMSG_SEGMENT_ROOM : 0;
+  const controlLength = segments > 1 ? CMSG_ROOM : 0;
+  const marked = load<u32>(train, TRAIN_ECN) != 0;
   const tunnels = tunnelAt(0);
   const base = absolute(0);
   let message = ARENA_TX + TX_HEADERS + ((<usize>at) << MMSGHDR_SHIFT);
@@ -142,16 +153,26 @@ function putMessages(train: usize, list: usize, members: u32, at: u32): void {
   for (; list < end; list += 4, note += 4, message += 1 << MMSGHDR_SHIFT) {
     const tunnel = tunnels + ((<usize>load<u32>(list)) << TUNNEL_SHIFT);
     store<u64>(message, base + tunnel, MMSGHDR_NAME);
-    store<u32>(message, load<u32>(tunnel, TUNNEL_LENGTH), MMSGHDR_NAME_LENGTH);
+    const nameLength = load<u32>(tunnel, TUNNEL_LENGTH);
+    store<u32>(message, nameLength & 0xff, MMSGHDR_NAME_LENGTH);
     store<u64>(message, iovec, MMSGHDR_IOV);
     store<u64>(message, 1, MMSGHDR_IOV_COUNT);
     store<u64>(message, control, MMSGHDR_CONTROL);
     store<u64>(message, controlLength, MMSGHDR_CONTROL_LENGTH);
     store<u32>(message, 0, MMSGHDR_FLAGS);
+    if (marked && nameLength & TUNNEL_ECN) mark(message, train, nameLength, controlLength);
     store<u32>(note, segments, TX_SEGMENTS);
     store<u32>(note, length, TX_LENGTHS);
   }
   count(STAGE_EGRESS, STAGE_RECEIVED, segments * members);
+}
+
+/** Lets a message bear the train's ECN field: RFC 6040's normal mode (RFC 9601 §4). */
+function mark(message: usize, train: usize, nameLength: u32, controlLength: u64): void {
+  const isV4 = (nameLength & 0xff) == SOCKADDR_IN_LENGTH;
+  const control = train + (isV4 ? TRAIN_CMSG_ECN4 : TRAIN_CMSG_ECN6);
+  store<u64>(message, absolute(control), MMSGHDR_CONTROL);
+  store<u64>(message, CMSG_ROOM + controlLength, MMSGHDR_CONTROL_LENGTH);
 }
 
 /**
@@ -172,10 +193,12 @@ function nextTrain(staged: u32): usize {
   const start = ARENA_TX + TX_STAGING + <usize>staged;
   const segmentsMax = load<u32>(ARENA_CONFIG, CONFIG_SEGMENTS);
   const size = messageLength(item, piece);
+  const ecn = ecnOf(<usize>load<u32>(item, ITEM_PACKET));
   let length: u32 = 0;
   let segments: u32 = 0;
   while (item && segments < segmentsMax) {
     const next = messageLength(item, piece);
+    if (ecnOf(<usize>load<u32>(item, ITEM_PACKET)) != ecn) break;
     if (next > size || length + next > <u32>TRAIN_LENGTH_MAX) break;
     putPiece(item, piece, start + length, next - AMT_DATA_DATAGRAM);
     length += next;
@@ -189,6 +212,7 @@ function nextTrain(staged: u32): usize {
   }
   store<u32>(ARENA_CURSOR, <u32>item, CURSOR_ITEM);
   store<u32>(ARENA_CURSOR, piece, CURSOR_PIECE);
+  store<u32>(train, ecn, TRAIN_ECN);
   finishTrain(train, staged, start, length, size, segments);
   return train;
 }
@@ -250,8 +274,19 @@ function finishTrain(
   store<u32>(train, staged, TRAIN_OFFSET);
   store<u64>(train, absolute(start), TRAIN_IOVEC + IOVEC_BASE);
   store<u64>(train, length, TRAIN_IOVEC + IOVEC_LENGTH);
-  store<u64>(train, CMSG_SEGMENT_LENGTH, TRAIN_CMSG + CMSG_LENGTH);
-  store<i32>(train, IPPROTO_UDP, TRAIN_CMSG + CMSG_LEVEL);
-  store<i32>(train, UDP_SEGMENT, TRAIN_CMSG + CMSG_TYPE);
-  store<u16>(train, <u16>size, TRAIN_CMSG + CMSG_DATA);
+  putCmsg(train + TRAIN_CMSG, CMSG_SHORT, IPPROTO_UDP, UDP_SEGMENT, size);
+  const ecn = load<u32>(train, TRAIN_ECN);
+  if (!ecn) return;
+  putCmsg(train + TRAIN_CMSG_ECN4, CMSG_INT, IPPROTO_IP, IP_TOS, ecn);
+  putCmsg(train + TRAIN_CMSG_ECN6, CMSG_INT, IPPROTO_IPV6, IPV6_TCLASS, ecn);
+  const after = train + TRAIN_CMSG_ECN6 + <usize>CMSG_ROOM;
+  putCmsg(after, CMSG_SHORT, IPPROTO_UDP, UDP_SEGMENT, size);
+}
+
+/** Writes one ancillary message of `length` octets whose data is a small number. */
+function putCmsg(at: usize, length: u64, level: i32, type: i32, value: u32): void {
+  store<u64>(at, length, CMSG_LENGTH);
+  store<i32>(at, level, CMSG_LEVEL);
+  store<i32>(at, type, CMSG_TYPE);
+  store<u32>(at, value, CMSG_DATA);
 }

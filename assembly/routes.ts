@@ -34,7 +34,7 @@ const MEMBER_WORDS: u32 = 1;
 // The tunnels: one block of sockaddr that doubles when it must.
 const TUNNELS_BLOCK: usize = 0; // u32
 const TUNNELS_BLOCK_SHIFT: usize = 4; // u32
-export const TUNNEL_LENGTH: usize = 28; // u32, in a tunnel's record: octets of its sockaddr
+export const TUNNEL_LENGTH: usize = 28; // u32, in a tunnel's record: octets of its sockaddr, TUNNEL_ECN
 export const TUNNEL_SHIFT = 5;
 
 /** Makes the empty tables. */

@@ -45,7 +45,8 @@ export const TALLY_FRAGMENTED = 7; // datagrams that were cut into inner fragmen
 export const TALLY_SEGMENTED = 8; // super-packets that were segmented on arrival
 export const TALLY_COMPLETED = 9; // partial checksums that were completed
 export const TALLY_DELIVERED = 10; // payloads laid out for a receiver
-export const TALLY_COUNT = 11;
+export const TALLY_ECN_ODD = 11; // pairs of ECN fields that should not meet (RFC 6040 §4.2)
+export const TALLY_COUNT = 12;
 
 /** CRC32c tables, 16 of 256 u32, made at start. */
 export const ARENA_CRC = 0x4000;
@@ -77,7 +78,8 @@ export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
 export const COMMAND_OP = 0; // u32: COMMAND_*
 export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
 export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
-export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr
+export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_ECN may be added to its length
+export const TUNNEL_ECN = 0x100; // the tunnel's data bears the inner ECN field (RFC 9601)
 export const COMMAND_ROUTE_ADD = 2; // key
 export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
 export const COMMAND_MEMBER_ADD = 4; // key, tunnel: makes the route as well
@@ -179,12 +181,15 @@ export const TX_STAGING = 0x30000; // octets of trains
 export const TX_STAGING_SIZE = 0x400000;
 
 /** A train: datagrams of one length, the last may be shorter, for one message. */
-export const TRAIN_CMSG = 0; // cmsghdr and segment size, 24 octets
-export const TRAIN_IOVEC = 32; // iovec
-export const TRAIN_SEGMENTS = 48; // u32
-export const TRAIN_LENGTH = 52; // u32
-export const TRAIN_OFFSET = 56; // u32: where its octets start in the staging area
-export const TRAIN_SHIFT = 6;
+export const TRAIN_IOVEC = 0; // iovec
+export const TRAIN_SEGMENTS = 16; // u32
+export const TRAIN_LENGTH = 20; // u32
+export const TRAIN_OFFSET = 24; // u32: where its octets start in the staging area
+export const TRAIN_ECN = 28; // u32: ECN field that all its datagrams have (RFC 3168 §5)
+export const TRAIN_CMSG_ECN4 = 32; // cmsghdr and IP_TOS, 24 octets; TRAIN_CMSG follows
+export const TRAIN_CMSG = 56; // cmsghdr and segment size, 24 octets
+export const TRAIN_CMSG_ECN6 = 80; // cmsghdr and IPV6_TCLASS, then segment size, 48 octets
+export const TRAIN_SHIFT = 7; // 128 octets
 export const TRAIN_CAPACITY = 64;
 export const TRAIN_LENGTH_MAX = 65_507; // UDP payload that IPv4 can carry
 export const TRAIN_SEGMENTS_MAX = 64; // UDP_MAX_SEGMENTS of Linux

@@ -98,6 +98,7 @@ export const DROPS = [
     "any-source",
     "a source-specific group asked for without its source (RFC 4604)",
   ),
+  row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -32,6 +32,7 @@ import {
   STAGE_COUNT,
   STAGE_SHIFT,
   TALLY_COUNT,
+  TUNNEL_ECN,
 } from "../../assembly/layout/arena.ts";
 import {
   AF_INET,
@@ -69,9 +70,11 @@ export class CommandWriter {
     return this.#waiting.length;
   }
 
-  /** Gives tunnel number `tunnel` its endpoint. */
-  tunnel(tunnel: number, endpoint: Endpoint): void {
-    this.#push(COMMAND_TUNNEL_SET, tunnel, (view, octets) => putSockaddr(view, octets, endpoint));
+  /** Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field. */
+  tunnel(tunnel: number, endpoint: Endpoint, ecn = false): void {
+    this.#push(COMMAND_TUNNEL_SET, tunnel, (view, octets) =>
+      putSockaddr(view, octets, endpoint, ecn ? TUNNEL_ECN : 0),
+    );
   }
 
   /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */
@@ -203,8 +206,13 @@ export function addLedgers(ledgers: readonly Ledger[]): Ledger {
   };
 }
 
-/** Writes an endpoint as a sockaddr at COMMAND_KEY, its length behind it; length 0 for none. */
-function putSockaddr(view: DataView, octets: Uint8Array, endpoint: Endpoint | undefined): void {
+/** Writes an endpoint as a sockaddr at COMMAND_KEY, its length and flags behind it; 0 for none. */
+function putSockaddr(
+  view: DataView,
+  octets: Uint8Array,
+  endpoint: Endpoint | undefined,
+  flags = 0,
+): void {
   if (!endpoint) return;
   const address = octetsOf(endpoint.address);
   const isV4 = address.length === 4;
@@ -212,7 +220,7 @@ function putSockaddr(view: DataView, octets: Uint8Array, endpoint: Endpoint | un
   view.setUint16(COMMAND_KEY + SOCKADDR_PORT, endpoint.port);
   octets.set(address, COMMAND_KEY + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
   const length = isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
-  view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, length, true);
+  view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, length | flags, true);
 }
 
 /** The endpoint of a sockaddr at `at`, or undefined for another family. */

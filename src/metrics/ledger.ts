@@ -53,6 +53,7 @@ const TALLIES: readonly (readonly [number, string])[] = [
   [arena.TALLY_FRAGMENTED, "datagrams_fragmented"],
   [arena.TALLY_SEGMENTED, "super_packets_segmented"],
   [arena.TALLY_COMPLETED, "checksums_completed"],
+  [arena.TALLY_ECN_ODD, "ecn_unexpected"],
 ];
 
 /** Drops by stage and reason; reasons that did not occur are left out. */

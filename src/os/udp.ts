@@ -29,10 +29,12 @@ import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 const SO_REUSEPORT = 15;
 const IP_MTU_DISCOVER = 10;
 const IP_RECVTTL = 12;
+const IP_RECVTOS = 13;
 const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVHOPLIMIT = 51;
+const IPV6_RECVTCLASS = 66;
 const PMTUDISC_DONT = 0;
 const PMTUDISC_DO = 2;
 
@@ -60,14 +62,16 @@ export interface UdpOptions {
   readonly destination?: boolean;
   /** Asks for each message's TTL or hop limit. */
   readonly hopLimit?: boolean;
+  /** Asks for each message's TOS or traffic class. */
+  readonly trafficClass?: boolean;
 }
 
 /**
  * An open socket, not blocking. Ancillary data that the kernel delivers with a message, each in a
  * space of a multiple of CMSG_ALIGN octets: UDP_GRO 24 (only when the message is a train), IP_TTL
- * or IPV6_HOPLIMIT 24, IP_PKTINFO 32 or IPV6_PKTINFO 40; together at most 88. Any number of
- * datagrams of a train, up to 65,507 octets, fill one message, so a slot must hold as much when
- * `gro` is true: what is beyond a slot's end is lost (MSG_TRUNC).
+ * or IPV6_HOPLIMIT 24, IP_TOS or IPV6_TCLASS 24, IP_PKTINFO 32 or IPV6_PKTINFO 40; together at
+ * most 112. Any number of datagrams of a train, up to 65,507 octets, fill one message, so a slot
+ * must hold as much when `gro` is true: what is beyond a slot's end is lost (MSG_TRUNC).
  */
 export interface UdpSocket {
   readonly fd: number;
@@ -105,6 +109,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
       setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, `PKTINFO ${text}`);
     if (options.hopLimit)
       setsockopt(fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, 1, `RECVTTL ${text}`);
+    if (options.trafficClass)
+      setsockopt(fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, 1, `RECVTOS ${text}`);
     const receiveBuffer = sizeBuffer(fd, "receive", options.receiveBuffer);
     const sendBuffer = sizeBuffer(fd, "send", options.sendBuffer);
     // Segment size 0 means none, and is refused by a kernel without the option.

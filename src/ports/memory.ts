@@ -36,6 +36,8 @@ export interface Arrival {
 export interface Departure {
   readonly octets: Uint8Array;
   readonly to: Endpoint | undefined;
+  /** The ECN field asked for its outer header. */
+  readonly ecn: number;
 }
 
 export class MemoryPort implements Port {
@@ -140,13 +142,24 @@ export class MemoryPort implements Port {
     const header = ARENA_TX + TX_HEADERS + (i << system.MMSGHDR_SHIFT);
     const octets = this.#gather(header);
     const to = this.#name(header);
-    const control = this.#at(header + system.MMSGHDR_CONTROL);
-    if (control === undefined) return [{ octets, to }];
-    const size = this.#view.getUint16(control + system.CMSG_DATA, true);
+    const size = this.#ancillary(header, system.UDP_SEGMENT) ?? Math.max(1, octets.length);
+    const ecn =
+      this.#ancillary(header, system.IP_TOS) ?? this.#ancillary(header, system.IPV6_TCLASS) ?? 0;
     const cut: Departure[] = [];
-    for (let start = 0; start < octets.length; start += size)
-      cut.push({ octets: octets.slice(start, start + size), to });
+    for (let start = 0; start < Math.max(1, octets.length); start += size)
+      cut.push({ octets: octets.slice(start, start + size), to, ecn });
     return cut;
+  }
+
+  /** The number in the ancillary message of this type, as a message of the core has it. */
+  #ancillary(header: number, type: number): number | undefined {
+    const control = this.#at(header + system.MMSGHDR_CONTROL);
+    if (control === undefined) return undefined;
+    const end = control + this.#view.getUint32(header + system.MMSGHDR_CONTROL_LENGTH, true);
+    for (let at = control; at < end; at += system.CMSG_DATA + system.CMSG_ALIGN)
+      if (this.#view.getInt32(at + system.CMSG_TYPE, true) === type)
+        return this.#view.getUint16(at + system.CMSG_DATA, true);
+    return undefined;
   }
 
   #gather(header: number): Uint8Array {

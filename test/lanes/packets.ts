@@ -1,4 +1,5 @@
 /** Packets for the tests of lanes. */
+import { IPPROTO_IP, IP_TOS } from "../../assembly/layout/system.ts";
 import { parseAddress, type Address } from "../../src/core/address.ts";
 import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
 
@@ -137,4 +138,20 @@ export function cmsg(level: number, type: number, data: readonly number[]): Uint
   view.setInt32(12, type, true);
   octets.set(data, 16);
   return octets;
+}
+
+/** The datagram with this ECN field and, for IPv4, the header checksum that belongs to it. */
+export function withEcn(datagram: Uint8Array, ecn: number): Uint8Array {
+  const octets = datagram.slice();
+  if (octets[0]! >> 4 === 4) {
+    octets[1] = (octets[1]! & ~3) | ecn;
+    return mendIpv4(octets);
+  }
+  octets[1] = (octets[1]! & 0xcf) | (ecn << 4);
+  return octets;
+}
+
+/** The ancillary message with which the kernel tells a received datagram's TOS (ip(7)). */
+export function tosControl(tos: number): Uint8Array {
+  return cmsg(IPPROTO_IP, IP_TOS, [tos]);
 }

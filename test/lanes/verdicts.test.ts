@@ -14,7 +14,7 @@ import * as errno from "../../src/os/errno.ts";
 import type { Arrival } from "../../src/ports/memory.ts";
 import { amtVector } from "../vectors/amt.ts";
 import { makeBed, type Bed } from "./bed.ts";
-import { amtData, cmsg, mendIpv4, pattern, udpDatagram, vnet } from "./packets.ts";
+import { amtData, cmsg, mendIpv4, pattern, udpDatagram, tosControl, vnet } from "./packets.ts";
 
 const RELAY: Endpoint = { address: "198.51.100.10", port: 2268 };
 const FLOW = { source: "192.0.2.44", group: "232.1.2.3" };
@@ -219,6 +219,9 @@ const GATEWAY_CASES: readonly Case[] = [
   data(verdict.VERDICT_AMT_LENGTH, "a Query cut short", Uint8Array.of(4, 0, 1, 2)),
   data(verdict.VERDICT_NOT_RELAY, "data from a stranger", amtData(good), {
     arrival: { octets: amtData(good), from: { ...RELAY, port: 1 } },
+  }),
+  data(verdict.VERDICT_ECN, "congestion met by what is not ECN-capable", amtData(good), {
+    arrival: { octets: amtData(good), from: RELAY, control: tosControl(3) },
   }),
   data(verdict.VERDICT_INNER_VERSION, "neither IPv4 nor IPv6", amtData(changed(0, 0x75))),
   data(verdict.VERDICT_INNER_LENGTH, "an inner datagram cut short", amtData(good.slice(0, 127))),
