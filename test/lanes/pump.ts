@@ -42,7 +42,7 @@ const [role, count, batch] = process.argv.slice(2);
 if (role !== undefined) {
   assert.ok(collect, "run with --expose-gc");
   assert.ok(role === "relay" || role === "gateway");
-  console.log(JSON.stringify(pump(role, Number(count), Number(batch), collect)));
+  console.log(JSON.stringify(pump(role, Number(count), Number(batch), () => collect())));
 }
 
 /** Pumps `wanted` datagrams that arrive `batch` at a time. */
