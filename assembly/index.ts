@@ -16,6 +16,7 @@ export { rxArm, rxPrepare } from "./batch";
 export { checksum, updateChecksum } from "./checksum";
 export { applyCommands } from "./commands";
 export { deviceControl, relayControl } from "./control";
+export { tally } from "./counters";
 export { crc32c } from "./crc32c";
 export { sent, unsent } from "./egress";
 export { gatewayFill, gatewayReceive } from "./gateway";

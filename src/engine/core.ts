@@ -39,6 +39,7 @@ export interface Core {
   relayFill(): number;
   gatewayReceive(region: number, messages: number): void;
   gatewayFill(): number;
+  tally(which: number, amount: number): void;
   sent(first: number, messages: number): void;
   unsent(first: number, messages: number, verdict: number): void;
   ringFree(ring: number, slots: number, shift: number): number;

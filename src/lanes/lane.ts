@@ -9,7 +9,6 @@ import {
   ARENA_COMMANDS,
   ARENA_CONFIG,
   ARENA_PUNTS,
-  ARENA_TALLIES,
   CONFIG_SEGMENTS,
   RING_DOORBELL,
   RING_HEAD,
@@ -46,7 +45,6 @@ export interface Stage {
 export class Lane {
   readonly #core: Core;
   readonly #words: Int32Array;
-  readonly #tallies: BigUint64Array;
   readonly #stages: readonly Stage[];
   readonly #outlet: Port | undefined;
   readonly #doorbell: () => void;
@@ -71,7 +69,6 @@ export class Lane {
   ) {
     this.#core = core;
     this.#words = new Int32Array(arena.buffer);
-    this.#tallies = new BigUint64Array(arena.buffer);
     this.#stages = stages;
     this.#outlet = outlet;
     this.#doorbell = doorbell;
@@ -128,8 +125,8 @@ export class Lane {
         if (count < 0) this.#receiveFailed(-count);
         return true;
       }
-      this.#tally(TALLY_RECEIVE_CALLS, 1);
-      this.#tally(TALLY_RECEIVED_MESSAGES, count);
+      this.#core.tally(TALLY_RECEIVE_CALLS, 1);
+      this.#core.tally(TALLY_RECEIVED_MESSAGES, count);
       stage.begin(count);
       if (stage.fill) {
         this.#filling = stage;
@@ -168,7 +165,7 @@ export class Lane {
       while (this.#pending > 0) {
         const taken = this.#outlet!.send(this.#first, this.#pending);
         if (taken === -errno.EAGAIN || taken === 0) {
-          this.#tally(TALLY_BACK_PRESSURE, 1);
+          this.#core.tally(TALLY_BACK_PRESSURE, 1);
           return;
         }
         if (taken === -errno.EINTR) continue;
@@ -219,11 +216,6 @@ export class Lane {
   #receiveFailed(number: number): void {
     if (PASSING.has(number)) return;
     throw osError("receive", number, "on a lane's port");
-  }
-
-  #tally(which: number, amount: number): void {
-    const at = (ARENA_TALLIES >> 3) + which;
-    this.#tallies[at] = this.#tallies[at]! + BigInt(amount);
   }
 }
 

@@ -16,6 +16,8 @@ const entropy: Entropy = { u32: () => 0x1234_5678, fraction: () => 0.5 };
 export interface Bed {
   readonly core: Core;
   readonly lane: Lane;
+  /** What the lane does with each port, the AMT socket's first. */
+  readonly stages: readonly Stage[];
   readonly commands: CommandWriter;
   readonly punts: PuntReader;
   /** The AMT socket. */
@@ -67,6 +69,7 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
   return {
     core,
     lane,
+    stages,
     commands,
     punts: new PuntReader(arena),
     socket,
