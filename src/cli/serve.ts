@@ -108,7 +108,8 @@ function readyText(service: Service, instance: Instance): string {
     .filter((key) => config[key] !== undefined)
     .map((key) => `${key} ${choiceText(config[key] as string | Endpoint)}`);
   const who = name === role ? role : `${role} ${name}`;
-  return [`${who} at ${endpointText(service.status().local)}`, ...choices].join(", ");
+  const { local } = service.status();
+  return [`${who} at ${local.map(endpointText).join(" and ")}`, ...choices].join(", ");
 }
 
 function choiceText(value: string | Endpoint): string {

@@ -26,7 +26,7 @@ function block(service: ServiceStatus, pid: number): string[] {
   const { name, role, state, local, relay, uptimeSeconds } = service;
   const head = [
     `${name === role ? role : `${role} ${name}`}: ${state}`,
-    `at ${endpointText(local)}`,
+    `at ${local.map(endpointText).join(" and ")}`,
     ...(relay === undefined ? [] : [`relay ${endpointText(relay)}`]),
     `up ${durationText(uptimeSeconds)}`,
     `pid ${pid}`,
@@ -44,9 +44,15 @@ function troubled(service: ServiceStatus): string[] {
 
 function tunnels(service: ServiceStatus): string[] {
   return titled(
-    [{ title: "TUNNEL TO" }, { title: "GROUPS", right: true }, { title: "SINCE", right: true }],
+    [
+      { title: "TUNNEL TO" },
+      { title: "FROM" },
+      { title: "GROUPS", right: true },
+      { title: "SINCE", right: true },
+    ],
     service.tunnels.map((tunnel) => [
       endpointText(tunnel.gateway),
+      endpointText(tunnel.local),
       numberText(tunnel.groups),
       durationText(tunnel.sinceSeconds),
     ]),

@@ -3,6 +3,7 @@
  * fault is found in one pass.
  */
 import { z } from "zod";
+import { familyOf, isUnspecified, type Endpoint } from "../core/address.ts";
 import { fieldDocs } from "./field.ts";
 import { suggestion } from "./suggest.ts";
 import type { Shape } from "./system.ts";
@@ -45,6 +46,7 @@ export function checkShape(
   const faults = (parsed.error?.issues ?? []).flatMap((issue) => faultsOf(issue, shape, raw));
   if (isMap(raw)) faults.push(...choicesBroken(shape, raw, spell));
   if (isMap(raw)) faults.push(...limitsBroken(shape, raw, spell));
+  if (isMap(raw)) faults.push(...familiesBroken(shape, raw, spell));
   if (faults.length > 0 || !parsed.success) return { faults };
   return { value: withinLimits(shape, parsed.data) };
 }
@@ -89,16 +91,26 @@ function faultsOf(issue: z.core.$ZodIssue, shape: Shape, raw: unknown): Fault[] 
         ? fault
         : { ...fault, mend: `the Linux driver's ${key} is ${shown(driver)} here` };
     });
-  const path = issue.path.map((step) => (typeof step === "number" ? step : String(step)));
+  const path = asWritten(
+    issue.path.map((step) => (typeof step === "number" ? step : String(step))),
+    raw,
+  );
   const expected = path.length === 0 ? "a map of settings" : issue.message;
   return [{ path, at: "value", expected, got: shown(valueAt(raw, path)) }];
 }
 
-/** What stands at `path`; a list's only element may stand there without its list. */
+/** The path to what was written: a list's only element may stand there without its list. */
+function asWritten(path: readonly (string | number)[], raw: unknown): (string | number)[] {
+  return path.filter(
+    (step, i) => typeof step === "string" || Array.isArray(valueAt(raw, path.slice(0, i))),
+  );
+}
+
+/** What stands at `path`. */
 function valueAt(raw: unknown, path: readonly (string | number)[]): unknown {
   let value = raw;
   for (const step of path) {
-    if (typeof step === "number") value = Array.isArray(value) ? value[step] : value;
+    if (typeof step === "number") value = Array.isArray(value) ? value[step] : undefined;
     else value = isMap(value) && Object.hasOwn(value, step) ? value[step] : undefined;
   }
   return value;
@@ -145,6 +157,29 @@ function limitsBroken(
       const expected = `less than ${spell(other)}`;
       return { path: [key], at: "value", expected, got: shown(raw[key]) };
     });
+}
+
+/** Endpoints that cannot reach another one, being of the other family. */
+function familiesBroken(
+  shape: Shape,
+  raw: Readonly<Record<string, unknown>>,
+  spell: Spelling,
+): Fault[] {
+  const read = (key: string) =>
+    given(raw, key)
+      ? (shape.fields[key]!.safeParse(raw[key]).data as Endpoint | undefined)
+      : undefined;
+  return Object.entries(shape.oneFamily ?? {}).flatMap(([key, others]) => {
+    const local = read(key);
+    if (local === undefined || isUnspecified(local.address)) return [];
+    const family = familyOf(local.address);
+    return others.flatMap((other): Fault[] => {
+      const remote = read(other);
+      if (remote === undefined || familyOf(remote.address) === family) return [];
+      const expected = `an IPv${familyOf(remote.address)} address, as ${spell(other)} is`;
+      return [{ path: [key], at: "value", expected, got: shown(raw[key]) }];
+    });
+  });
 }
 
 /** `values` with the defaults lowered that `shape.below` forbids. */

@@ -5,7 +5,9 @@
 import {
   canonicalAddress,
   familyOf,
+  isLinkLocal,
   isLinkScope,
+  isMappedIpv4,
   isMulticast,
   isSourceSpecific,
   parseAddress,
@@ -79,6 +81,14 @@ export function isUnicast(octets: Uint8Array): boolean {
     octets.some((octet) => octet !== 0) &&
     octets.some((octet) => octet !== 0xff)
   );
+}
+
+/**
+ * True for an address that a tunnel can end at: unicast, and IPv6 only if it names its host without
+ * an interface beside it (not fe80::/10) and is not an IPv4 one in disguise (not ::ffff:0:0/96).
+ */
+export function isTunnelEnd(octets: Uint8Array): boolean {
+  return isUnicast(octets) && !isLinkLocal(octets) && !isMappedIpv4(octets);
 }
 
 function parsePort(text: string): number | undefined {

@@ -5,10 +5,10 @@
  */
 import { z } from "zod";
 import type { Endpoint } from "../core/address.ts";
-import { familyOf, parseAddress } from "../core/address.ts";
+import { endpointText, isUnspecified, parseAddress } from "../core/address.ts";
 import type { Millis } from "../core/machine.ts";
 import {
-  isUnicast,
+  isTunnelEnd,
   parseAmtUrl,
   parseEndpoint,
   parseOutput,
@@ -113,23 +113,39 @@ export function socketPath<const O extends FieldOptions>(options: O): FieldOf<O,
   });
 }
 
-/** An endpoint of this host; port 0 lets the system choose. IPv4 only: the outer family of AMT. */
-export function localEndpoint<
-  const O extends FieldOptions & { readonly port: number; readonly wildcard: boolean },
->(options: O): FieldOf<O, Endpoint> {
-  return endpoint(options, "an IPv4 address of this host", (at, octets) =>
-    isUnicast(octets) ? true : options.wildcard && at.address === "0.0.0.0",
+/** An endpoint of this host or a wildcard; port 0 lets the system choose. */
+export function localEndpoint<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+): FieldOf<O, Endpoint> {
+  return field(
+    options,
+    endpoint(
+      options.port,
+      THIS_HOST,
+      (at, octets) => isUnspecified(at.address) || isTunnelEnd(octets),
+    ),
   );
 }
 
-/** An endpoint of another host. IPv4 only: the outer family of AMT. */
+/** A list of different endpoints of this host, no wildcards; port 0 lets the system choose. */
+export function localEndpoints<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+): FieldOf<O, [Endpoint, ...Endpoint[]]> {
+  const reading = endpoint(options.port, THIS_HOST, (_, octets) => isTunnelEnd(octets));
+  return listField(options, reading, endpointText) as FieldOf<O, [Endpoint, ...Endpoint[]]>;
+}
+
+/** An endpoint of another host. */
 export function remoteEndpoint<const O extends FieldOptions & { readonly port: number }>(
   options: O,
 ): FieldOf<O, Endpoint> {
-  return endpoint(
+  return field(
     options,
-    "a unicast IPv4 address",
-    (at, octets) => at.port !== 0 && isUnicast(octets),
+    endpoint(
+      options.port,
+      "a unicast IPv4 or IPv6 address that is not link-local",
+      (at, octets) => at.port !== 0 && isTunnelEnd(octets),
+    ),
   );
 }
 
@@ -167,20 +183,22 @@ export function output<const O extends FieldOptions>(options: O): FieldOf<O, Out
   });
 }
 
-function endpoint<const O extends FieldOptions & { readonly port: number }>(
-  options: O,
+/** What endpoints of this host are; link-local addresses mean nothing without an interface. */
+const THIS_HOST = "an IPv4 or IPv6 address of this host that is not link-local";
+
+function endpoint(
+  port: number,
   what: string,
   accepts: (at: Endpoint, octets: Uint8Array) => boolean,
-): FieldOf<O, Endpoint> {
-  return field(options, {
+): Reading<Endpoint> {
+  return {
     takes: "ADDR[:PORT]",
-    expected: `${what}, or ADDR:PORT`,
+    expected: `${what}, or ADDR:PORT with IPv6 in brackets`,
     read: (input) => {
-      const at = typeof input === "string" ? parseEndpoint(input, options.port) : undefined;
-      if (at === undefined || familyOf(at.address) === 6) return undefined;
-      return accepts(at, parseAddress(at.address)!) ? at : undefined;
+      const at = typeof input === "string" ? parseEndpoint(input, port) : undefined;
+      return at !== undefined && accepts(at, parseAddress(at.address)!) ? at : undefined;
     },
-  });
+  };
 }
 
 function wholeNumber(takes: string, what: string, { min, max }: Range): Reading<number> {
@@ -205,9 +223,11 @@ function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>)
   return finish(options, schemaOf(reading), reading, false);
 }
 
+/** A list of values; `key`, where given, must differ from value to value. */
 function listField<const O extends FieldOptions, T>(
   options: O,
   reading: Reading<T>,
+  key?: (value: T) => string,
 ): FieldOf<O, T[]> {
   const one = schemaOf(reading);
   // One value may stand for a list of one, so that a file reads as a flag does.
@@ -215,7 +235,14 @@ function listField<const O extends FieldOptions, T>(
     .unknown()
     .transform((input) => (Array.isArray(input) ? input : [input]))
     .pipe(z.array(one).min(1, `${reading.expected}, at least one`));
-  return finish(options, list, reading, true);
+  if (key === undefined) return finish(options, list, reading, true);
+  const different = list.superRefine((values, context) => {
+    const keys = values.map(key);
+    for (const [i, text] of keys.entries())
+      if (keys.indexOf(text) < i)
+        context.addIssue({ code: "custom", message: "each one only once", path: [i] });
+  });
+  return finish(options, different, reading, true);
 }
 
 function schemaOf<T>(reading: Reading<T>): z.ZodType<T> {

@@ -7,8 +7,7 @@ import type { ExactlyOne, System } from "./system.ts";
 const fields = {
   local: localEndpoint({
     port: 0,
-    wildcard: true,
-    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 leaves it to routing",
+    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 or :: leaves it to routing, in the family of the relay",
     driver: "local, gateway_port",
   }),
   relay: remoteEndpoint({
@@ -45,6 +44,7 @@ export const gateway = {
   ],
   needs: {},
   below: {},
+  oneFamily: { local: ["relay", "discovery"] },
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

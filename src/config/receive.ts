@@ -21,9 +21,8 @@ const fields = {
   }),
   local: localEndpoint({
     port: 0,
-    wildcard: true,
     fallback: "0.0.0.0:0",
-    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 leaves it to routing",
+    help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 or :: leaves it to routing, in the family of the relay",
   }),
   output: output({
     fallback: "-",
@@ -45,6 +44,7 @@ export const receive = {
   oneOf: [["relay", "discovery"]],
   needs: {},
   below: {},
+  oneFamily: { local: ["relay", "discovery"] },
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

@@ -1,16 +1,15 @@
 /** The configuration of an AMT relay (RFC 7450 §5.3): fields, defaults and limits. */
 import { z } from "zod";
-import { count, interfaceName, localEndpoint, octets, ports, seconds } from "./field.ts";
+import { count, interfaceName, localEndpoints, octets, ports, seconds } from "./field.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
 /** The UDP port of AMT relays (RFC 7450 §7). */
 export const AMT_PORT = 2268;
 
 const fields = {
-  local: localEndpoint({
+  local: localEndpoints({
     port: AMT_PORT,
-    wildcard: false,
-    help: `the endpoint that gateways reach, also the one advertised; port ${AMT_PORT} if left out`,
+    help: `an endpoint that gateways reach, also advertised to them; port ${AMT_PORT} if left out`,
     driver: "local, relay_port",
   }),
   ingress: interfaceName({
@@ -80,7 +79,7 @@ const fields = {
     max: 65_535,
     help: "MTU towards the gateways; the interface's own if left out",
   }),
-  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
+  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads for each endpoint" }),
 };
 
 export const relay = {
@@ -95,5 +94,5 @@ export const relay = {
 
 type Values = z.output<z.ZodObject<typeof fields>>;
 
-/** A relay's settings: endpoints parsed, durations in milliseconds. */
+/** A relay's settings: endpoints parsed, at least one; durations in milliseconds. */
 export type RelayConfig = Omit<Values, "ingress" | "tun"> & ExactlyOne<Values, "ingress" | "tun">;

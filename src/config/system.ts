@@ -19,6 +19,8 @@ export interface Shape {
    * half of the other.
    */
   readonly below: Readonly<Record<string, string>>;
+  /** Endpoints that must be of the family of others, unless unspecified: field -> the others. */
+  readonly oneFamily?: Readonly<Record<string, readonly string[]>>;
 }
 
 export interface System extends Shape {

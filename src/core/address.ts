@@ -100,6 +100,32 @@ function parseIpv6(text: string): Uint8Array | undefined {
   return octets;
 }
 
+/** True for 0.0.0.0 and ::, which stand for any address of a host. */
+export function isUnspecified(address: Address): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+/** True for 127.0.0.0/8 and ::1. */
+export function isLoopback(address: Address): boolean {
+  return address === "::1" || address.startsWith("127.");
+}
+
+/** The unspecified address of a family. */
+export function unspecified(family: Family): Address {
+  return family === 4 ? "0.0.0.0" : "::";
+}
+
+/** True for fe80::/10 (RFC 4291 §2.5.6), which means something on one interface only. */
+export function isLinkLocal(octets: Uint8Array): boolean {
+  return octets.length === 16 && octets[0] === 0xfe && (octets[1]! & 0xc0) === 0x80;
+}
+
+/** True for ::ffff:0:0/96 (RFC 4291 §2.5.5.2), an IPv4 address in IPv6 notation. */
+export function isMappedIpv4(octets: Uint8Array): boolean {
+  if (octets.length !== 16 || octets[10] !== 0xff || octets[11] !== 0xff) return false;
+  return octets.subarray(0, 10).every((octet) => octet === 0);
+}
+
 /** True for 224.0.0.0/4 and ff00::/8. */
 export function isMulticast(octets: Uint8Array): boolean {
   return octets.length === 4 ? (octets[0]! & 0xf0) === 0xe0 : octets[0] === 0xff;

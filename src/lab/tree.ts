@@ -9,7 +9,12 @@ import type { Lab, Namespace } from "./lab.ts";
 export const SOURCES = ["198.51.100.1", "198.51.100.3"] as const;
 export const SOURCES_6 = ["2001:db8:1::1", "2001:db8:1::3"] as const;
 export const RELAY = "192.0.2.1";
+export const RELAY_6 = "2001:db8:2::1";
+/** A relay's further addresses. */
+export const RELAY_SECOND = "192.0.2.2";
+export const RELAY_SECOND_6 = "2001:db8:2::2";
 export const GATEWAYS = ["192.0.2.11", "192.0.2.12"] as const;
+export const GATEWAYS_6 = ["2001:db8:2::11", "2001:db8:2::12"] as const;
 /** What the gateways give their devices; IPv4 listeners name a device by its address. */
 export const DEVICES = ["203.0.113.1", "203.0.113.2"] as const;
 
@@ -31,9 +36,10 @@ export function buildTree(lab: Lab): Tree {
   relay.address("up0", "198.51.100.2/24", "2001:db8:1::2/64");
   for (const [i, gateway] of gateways.entries()) {
     lab.connect(gateway, "eth0", relay, `down${i}`);
-    gateway.address("eth0", `${GATEWAYS[i]}/24`);
+    gateway.address("eth0", `${GATEWAYS[i]}/24`, `${GATEWAYS_6[i]}/64`);
   }
   relay.bridge("br0", "down0", "down1");
-  relay.address("br0", `${RELAY}/24`);
+  for (const address of [RELAY, RELAY_SECOND]) relay.address("br0", `${address}/24`);
+  for (const address of [RELAY_6, RELAY_SECOND_6]) relay.address("br0", `${address}/64`);
   return { source, relay, gateways };
 }

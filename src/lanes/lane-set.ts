@@ -88,13 +88,14 @@ export class LaneSet {
 
   /** Sees to it that commands which found no room follow soon. */
   flush(): void {
+    clearTimeout(this.#flushing);
     this.#flushing = undefined;
     let backlog = 0;
     for (const { commands } of this.#lanes) {
       if (commands.backlog > 0) commands.flush();
       backlog += commands.backlog;
     }
-    if (backlog > 0 && !this.#flushing && !this.#stopping)
+    if (backlog > 0 && !this.#stopping)
       this.#flushing = setTimeout(() => this.flush(), FLUSH_AGAIN);
   }
 

@@ -48,8 +48,8 @@ export class Lane {
   readonly #stages: readonly Stage[];
   readonly #outlet: Port | undefined;
   readonly #doorbell: () => void;
-  /** Messages of each stage's last batch, whose headers must be set up again. */
-  readonly #used: number[];
+  /** Messages of each region's last batch, whose headers must be set up again. */
+  readonly #used: Map<number, number>;
   /** The stage whose batch is not all sent yet. */
   #filling: Stage | undefined;
   /** The transmit region's messages that wait: from `#first`, `#pending` of them. */
@@ -72,7 +72,7 @@ export class Lane {
     this.#stages = stages;
     this.#outlet = outlet;
     this.#doorbell = doorbell;
-    this.#used = stages.map(() => 0);
+    this.#used = new Map(stages.map(({ region }) => [region, 0]));
   }
 
   /** False while a batch waits for the outlet. */
@@ -116,11 +116,10 @@ export class Lane {
    * outlet is full, and nothing is taken.
    */
   pump(stage: Stage): boolean {
-    const index = this.#stages.indexOf(stage);
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
-      this.#core.rxArm(stage.region, this.#used[index]!);
+      this.#core.rxArm(stage.region, this.#used.get(stage.region)!);
       const count = stage.port.receive();
-      this.#used[index] = Math.max(count, 0);
+      this.#used.set(stage.region, Math.max(count, 0));
       if (count <= 0) {
         if (count < 0) this.#receiveFailed(-count);
         return true;

@@ -2,11 +2,14 @@
 import {
   ARENA_RX,
   FRAME_ETHERNET,
+  FRAME_UDP,
   FRAME_VNET,
   FRAME_VNET_ETHERNET,
   RX_REGION,
+  RX_REGIONS,
 } from "../../assembly/layout/arena.ts";
 import { ETHERNET_LENGTH, VNET_LENGTH } from "../../assembly/layout/system.ts";
+import { BugError } from "../core/errors.ts";
 
 /** One descriptor that a lane reads. */
 export interface Inlet {
@@ -23,7 +26,7 @@ export interface LanePlan {
   readonly role: "relay" | "gateway";
   readonly module: WebAssembly.Module;
   readonly arena: WebAssembly.Memory;
-  /** The AMT socket first; then a relay's ingress, or a gateway's device. At most RX_REGIONS. */
+  /** The AMT socket first; then a relay's ingress, or a gateway's device. */
   readonly inlets: readonly Inlet[];
   /** Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. */
   readonly outlet:
@@ -36,6 +39,21 @@ export type FromLane = "ready" | "punts" | "stopped" | { readonly died: string }
 /** Address of receive region `index`. */
 export function regionAddress(index: number): number {
   return ARENA_RX + index * RX_REGION;
+}
+
+/**
+ * The receive region of each inlet. A batch is done with before the next one is read, so inlets of
+ * FRAME_UDP, of which there may be many, share one.
+ */
+export function regionsOf(inlets: readonly Inlet[]): number[] {
+  let count = 0;
+  let shared: number | undefined;
+  const regions = inlets.map(({ frame }) => {
+    if (frame !== FRAME_UDP) return count++;
+    return (shared ??= count++);
+  });
+  if (count > RX_REGIONS) throw new BugError(`${count} receive regions wanted`);
+  return regions.map(regionAddress);
 }
 
 /** Octets that stand before an IP datagram in a frame of this kind. */

@@ -9,7 +9,14 @@ import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
 import { SocketPort } from "../ports/socket.ts";
 import { StreamPort } from "../ports/stream.ts";
 import { Lane, type Stage } from "./lane.ts";
-import { frameHeader, regionAddress, type FromLane, type LanePlan, type ToLane } from "./plan.ts";
+import {
+  frameHeader,
+  regionAddress,
+  regionsOf,
+  type FromLane,
+  type LanePlan,
+  type ToLane,
+} from "./plan.ts";
 import { ARENA_HEAP, ARENA_PAGES_MAX, RX_UDP_PORT } from "../../assembly/layout/arena.ts";
 
 /** Octets of a page of WebAssembly memory. */
@@ -50,11 +57,11 @@ function build(
   core: Core,
 ): { stages: readonly Stage[]; outlet: Port } {
   const others = plan.inlets.slice(1);
+  const regions = regionsOf(plan.inlets);
+  const view = new DataView(plan.arena.buffer);
   const ports = plan.inlets.map((inlet, index): Port => {
-    const region = regionAddress(index);
+    const region = regions[index]!;
     core.rxPrepare(region, inlet.frame);
-    if (inlet.port !== undefined)
-      new DataView(plan.arena.buffer).setUint16(region + RX_UDP_PORT, inlet.port);
     return inlet.kind === "device"
       ? new DevicePort(arena, inlet.fd, region, frameHeader(inlet.frame))
       : new SocketPort(arena, inlet.fd, region);
@@ -67,7 +74,10 @@ function build(
       stages.push(
         stage(
           i + 1,
-          (region, messages) => core.ingest(region, messages, inlet.frame),
+          (region, messages) => {
+            if (inlet.port !== undefined) view.setUint16(region + RX_UDP_PORT, inlet.port);
+            core.ingest(region, messages, inlet.frame);
+          },
           () => core.relayFill(),
         ),
       );
@@ -91,7 +101,7 @@ function build(
     begin: (region: number, messages: number) => void,
     fill?: () => number,
   ): Stage {
-    const region = regionAddress(index);
+    const region = regions[index]!;
     const common = {
       port: ports[index]!,
       region,

@@ -9,7 +9,7 @@ import { close, koffiModule } from "./libc.ts";
 import { readSysctl } from "./link.ts";
 import { openPacket } from "./packet.ts";
 import { openTun } from "./tun.ts";
-import { openUdp } from "./udp.ts";
+import { hasIpv6, openUdp } from "./udp.ts";
 
 export interface Probe {
   readonly name: string;
@@ -126,8 +126,8 @@ const PROBES: Readonly<Record<string, Attempt>> = {
           "only the multicast routing into 'culvert relay --tun' needs it: sysctl -w net.ipv4.ip_forward=1",
         ),
   "port-2268": () => {
-    const socket = openUdp({ local: { address: "0.0.0.0", port: AMT_PORT } });
-    close(socket.fd);
+    for (const address of hasIpv6() ? ["0.0.0.0", "::"] : ["0.0.0.0"])
+      close(openUdp({ local: { address, port: AMT_PORT } }).fd);
     return ok("free");
   },
 };

@@ -12,7 +12,7 @@ import {
 } from "../../assembly/layout/system.ts";
 import { endpointText, familyOf } from "../core/address.ts";
 import type { Endpoint } from "../core/address.ts";
-import { BugError } from "../core/errors.ts";
+import { BugError, OsError } from "../core/errors.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
 import {
   SOCK_DGRAM,
@@ -35,6 +35,7 @@ const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVHOPLIMIT = 51;
 const IPV6_RECVTCLASS = 66;
+const UDP_NO_CHECK6_RX = 102;
 const PMTUDISC_DONT = 0;
 const PMTUDISC_DO = 2;
 
@@ -58,6 +59,11 @@ export interface UdpOptions {
    * and the kernel fragments. Left out: the host's setting (net.ipv4.ip_no_pmtu_disc).
    */
   readonly dontFragment?: boolean;
+  /**
+   * Takes datagrams over IPv6 whose UDP checksum is zero, where the kernel can (RFC 6935 §5); over
+   * IPv4 they are always taken.
+   */
+  readonly zeroChecksum?: boolean;
   /** Asks for each message's destination address. */
   readonly destination?: boolean;
   /** Asks for each message's TTL or hop limit. */
@@ -105,6 +111,7 @@ export function openUdp(options: UdpOptions): UdpSocket {
       const value = options.dontFragment ? PMTUDISC_DO : PMTUDISC_DONT;
       setsockopt(fd, level, option, value, `MTU_DISCOVER ${text}`);
     }
+    if (options.zeroChecksum && !v4) trySetsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1);
     if (options.destination)
       setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, `PKTINFO ${text}`);
     if (options.hopLimit)
@@ -122,6 +129,17 @@ export function openUdp(options: UdpOptions): UdpSocket {
     return { fd, local: bound, gro, gso, receiveBuffer, sendBuffer };
   } catch (error) {
     close(fd);
+    throw error;
+  }
+}
+
+/** True when the kernel has IPv6; it may be without any address. */
+export function hasIpv6(): boolean {
+  try {
+    close(socket(AF_INET6, SOCK_DGRAM, 0, "IPv6"));
+    return true;
+  } catch (error) {
+    if (error instanceof OsError && error.errno === "EAFNOSUPPORT") return false;
     throw error;
   }
 }

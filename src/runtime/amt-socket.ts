@@ -1,6 +1,6 @@
 /** The UDP sockets of one AMT endpoint, a socket for each lane. */
 import { networkInterfaces } from "node:os";
-import { canonicalAddress, familyOf, type Endpoint } from "../core/address.ts";
+import { canonicalAddress, familyOf, isLoopback, type Endpoint } from "../core/address.ts";
 import { close } from "../os/libc.ts";
 import { readLink } from "../os/link.ts";
 import { openUdp, sendDatagram, type UdpSocket } from "../os/udp.ts";
@@ -20,8 +20,11 @@ export class AmtSocket {
   /** Sends that the system refused. */
   refused = 0;
 
-  /** Opens `lanes` sockets on `local`; the kernel spreads the peers over them. */
-  constructor(local: Endpoint, lanes: number, gro: boolean) {
+  /**
+   * Opens `lanes` sockets on `local`; the kernel spreads the peers over them. Where data is to
+   * arrive, it may come in trains, and without UDP checksums over IPv6 too (RFC 6935 §5).
+   */
+  constructor(local: Endpoint, lanes: number, takesData: boolean) {
     const sockets: UdpSocket[] = [];
     try {
       for (let lane = 0; lane < lanes; lane++) {
@@ -30,7 +33,8 @@ export class AmtSocket {
           openUdp({
             local: at,
             reusePort: lanes > 1,
-            gro,
+            gro: takesData,
+            zeroChecksum: takesData,
             dontFragment: true,
             receiveBuffer: BUFFER,
             sendBuffer: BUFFER,
@@ -67,7 +71,10 @@ export function tunnelMtu(local: Endpoint, mtu?: number): number {
 
 function linkMtu(local: Endpoint): number {
   for (const [name, addresses] of Object.entries(networkInterfaces()))
-    if (addresses?.some(({ address }) => canonicalAddress(address) === local.address))
-      return readLink(name).mtu;
+    if (addresses?.some(({ address }) => canonicalAddress(address) === local.address)) {
+      const { mtu, loopback } = readLink(name);
+      // An address that is routed to the host, as anycast ones are, says nothing of the way out.
+      return loopback && !isLoopback(local.address) ? USUAL_MTU : mtu;
+    }
   return USUAL_MTU;
 }

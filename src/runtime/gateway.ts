@@ -147,7 +147,7 @@ class RunningGateway implements Service {
         devices.push(openTun({ name, kind, vnetHeader: true, multiQueue }));
       }
       const { name } = devices[0]!;
-      setMtu(name, tunnelMtu(this.#config.local));
+      setMtu(name, tunnelMtu(this.#reception.socket.local));
       // Sources of multicast are never reached back through the device: a reverse path check
       // would drop their data.
       setSysctl(4, name, "rp_filter", 0);

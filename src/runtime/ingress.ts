@@ -10,7 +10,8 @@ import {
   FRAME_VNET_ETHERNET,
 } from "../../assembly/layout/arena.ts";
 import type { RelayConfig } from "../config/relay.ts";
-import { familyOf, type Address, type Family } from "../core/address.ts";
+import { VNET_LENGTH } from "../../assembly/layout/system.ts";
+import { familyOf, unspecified, type Address, type Family } from "../core/address.ts";
 import type { Inlet } from "../lanes/plan.ts";
 import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
 import { SystemEntropy } from "../os/entropy.ts";
@@ -18,8 +19,8 @@ import { close, put } from "../os/libc.ts";
 import { readLink, setMtu, setQueueLength, setUp } from "../os/link.ts";
 import { Joins } from "../os/membership.ts";
 import { openPacket } from "../os/packet.ts";
-import { openTun, type TunDevice } from "../os/tun.ts";
-import { openUdp } from "../os/udp.ts";
+import { openTun } from "../os/tun.ts";
+import { hasIpv6, openUdp } from "../os/udp.ts";
 import { emitReportDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import { Driver } from "./driver.ts";
@@ -46,7 +47,7 @@ export interface Ingress {
   close(): void;
 }
 
-/** Opens what the configuration says, for this many lanes. */
+/** Opens what the configuration says, for this many lanes, each of which takes every packet. */
 export function openIngress(config: RelayConfig, lanes: number, mtu: number): Ingress {
   if (config.tun !== undefined) return openDevice(config.tun, lanes, mtu);
   if (config.ingressPorts !== undefined)
@@ -54,50 +55,43 @@ export function openIngress(config: RelayConfig, lanes: number, mtu: number): In
   return openInterface(config.ingress, lanes);
 }
 
-/** An interface: the kernel joins for us, a packet socket takes what comes. */
+/** An interface: the kernel joins for us, packet sockets take what comes. */
 function openInterface(name: string, lanes: number): Ingress {
   const joins = new Joins(readLink(name).index);
-  const fds: number[] = [];
-  const inlets = Array.from({ length: lanes }, (): Inlet[] => {
-    const socket = openPacket({
-      interface: name,
-      families: [4, 6],
-      vnetHeader: true,
-      receiveBuffer: BUFFER,
-    });
-    fds.push(socket.fd);
-    const bare = socket.linkHeader > 0 ? FRAME_ETHERNET : FRAME_IP;
-    const vnet = socket.linkHeader > 0 ? FRAME_VNET_ETHERNET : FRAME_VNET;
-    return [{ kind: "socket", fd: socket.fd, frame: socket.vnetHeader ? vnet : bare }];
-  });
+  const taps = opened((keep) => Array.from({ length: lanes }, () => keep(openTap(name))));
   return {
-    inlets,
+    inlets: taps.map((tap) => [tap]),
     text: `ingress ${name}`,
     want: (group, filter) => void joins.set(group, filter),
     membership: () => {},
     close() {
       joins.close();
-      for (const fd of fds) close(fd);
+      for (const { fd } of taps) close(fd);
     },
   };
 }
 
-/** An interface without privilege: ordinary sockets, for the UDP ports that are named. */
+/** A packet socket, which takes a copy of all multicast on an interface. */
+function openTap(name: string): Inlet {
+  const { fd, vnetHeader, linkHeader } = openPacket({
+    interface: name,
+    families: [4, 6],
+    vnetHeader: true,
+    receiveBuffer: BUFFER,
+  });
+  const bare = linkHeader > 0 ? FRAME_ETHERNET : FRAME_IP;
+  const vnet = linkHeader > 0 ? FRAME_VNET_ETHERNET : FRAME_VNET;
+  return { kind: "socket", fd, frame: vnetHeader ? vnet : bare };
+}
+
+/** An interface without privilege: ordinary sockets of both families, for the UDP ports named. */
 function openPorts(name: string, ports: readonly number[], lanes: number): Ingress {
   const joins = new Joins(readLink(name).index);
-  const fds: number[] = [];
-  const inlets = Array.from({ length: lanes }, () =>
-    ports.map((port): Inlet => {
-      const socket = openUdp({
-        local: { address: "0.0.0.0", port },
-        reusePort: lanes > 1,
-        receiveBuffer: BUFFER,
-        destination: true,
-        hopLimit: true,
-      });
-      fds.push(socket.fd);
-      return { kind: "socket", fd: socket.fd, frame: FRAME_UDP, port };
-    }),
+  const families = ([4, 6] as const).filter((family) => family === 4 || hasIpv6());
+  const inlets = opened((keep) =>
+    Array.from({ length: lanes }, () =>
+      ports.flatMap((port) => families.map((family) => keep(openPort(family, port, lanes > 1)))),
+    ),
   );
   return {
     inlets,
@@ -106,34 +100,43 @@ function openPorts(name: string, ports: readonly number[], lanes: number): Ingre
     membership: () => {},
     close() {
       joins.close();
-      for (const fd of fds) close(fd);
+      for (const { fd } of inlets.flat()) close(fd);
     },
   };
 }
 
-/** A device: multicast routing forwards into it, and sees our reports come out of it. */
+/** A socket for one UDP port; the kernel gives multicast to each of those that `share` it. */
+function openPort(family: Family, port: number, share: boolean): Inlet {
+  const { fd } = openUdp({
+    local: { address: unspecified(family), port },
+    reusePort: share,
+    receiveBuffer: BUFFER,
+    destination: true,
+    hopLimit: true,
+  });
+  return { kind: "socket", fd, frame: FRAME_UDP, port };
+}
+
+/**
+ * A device: multicast routing forwards into it, and sees our reports come out of it. The device gives
+ * a packet to one reader, the first lane; the others take copies as from an interface.
+ */
 function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
-  const devices: TunDevice[] = [];
-  for (let lane = 0; lane < lanes; lane++)
-    devices.push(
-      openTun({
-        name: devices[0]?.name ?? wanted,
-        kind: "tun",
-        vnetHeader: true,
-        multiQueue: lanes > 1,
-        offloads: { checksum: true, uso: true },
-      }),
-    );
-  const { fd, name } = devices[0]!;
-  setQueueLength(name, QUEUE);
-  setMtu(name, mtu);
-  setUp(name, true);
-  const header = new Uint8Array(devices[0]!.vnetHeader ? 10 : 0);
+  const offloads = { checksum: true, uso: true };
+  const device = openTun({ name: wanted, kind: "tun", vnetHeader: true, offloads });
+  const { fd, name, vnetHeader } = device;
+  const inlets = opened((keep) => {
+    keep(device);
+    setQueueLength(name, QUEUE);
+    setMtu(name, mtu);
+    setUp(name, true);
+    const first: Inlet = { kind: "device", fd, frame: vnetHeader ? FRAME_VNET : FRAME_IP };
+    return [first, ...Array.from({ length: lanes - 1 }, () => keep(openTap(name)))];
+  });
+  const header = new Uint8Array(vnetHeader ? VNET_LENGTH : 0);
   const hosts = { 4: makeHost(4), 6: makeHost(6) };
   return {
-    inlets: devices.map((device) => [
-      { kind: "device", fd: device.fd, frame: device.vnetHeader ? FRAME_VNET : FRAME_IP },
-    ]),
+    inlets: inlets.map((inlet) => [inlet]),
     text: `device ${name}`,
     want: (group, filter) => hosts[familyOf(group)].handle({ kind: "set", group, filter }),
     membership(octets) {
@@ -143,7 +146,7 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
     },
     close() {
       for (const host of Object.values(hosts)) host.close();
-      for (const device of devices) close(device.fd);
+      for (const inlet of inlets) close(inlet.fd);
     },
   };
 
@@ -156,5 +159,19 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
       for (const datagram of emitReportDatagrams(message.records, sender))
         put(fd, Uint8Array.from([...header, ...datagram]));
     });
+  }
+}
+
+/** What `open` makes; should it fail, what it had kept until then is closed. */
+function opened<T>(open: (keep: <O extends { readonly fd: number }>(one: O) => O) => T): T {
+  const fds: number[] = [];
+  try {
+    return open((one) => {
+      fds.push(one.fd);
+      return one;
+    });
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    throw error;
   }
 }

@@ -8,7 +8,7 @@ import {
   SINK_PAYLOAD,
 } from "../../assembly/layout/arena.ts";
 import type { ReceiveConfig } from "../config/receive.ts";
-import { familyOf, type Endpoint } from "../core/address.ts";
+import { familyOf, unspecified, type Endpoint } from "../core/address.ts";
 import { CulvertError, OsError } from "../core/errors.ts";
 import type { LanePlan } from "../lanes/plan.ts";
 import { openUdp } from "../os/udp.ts";
@@ -143,7 +143,7 @@ class RunningReceiver implements Service {
 function openSink(config: ReceiveConfig): Sink {
   const { output } = config;
   if (output.kind === "udp") {
-    const any = familyOf(output.to.address) === 4 ? "0.0.0.0" : "::";
+    const any = unspecified(familyOf(output.to.address));
     const { fd } = openUdp({ local: { address: any, port: 0 } });
     return { outlet: { kind: "socket", fd }, to: output.to, close: () => closeSync(fd) };
   }

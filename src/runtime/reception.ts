@@ -9,7 +9,13 @@ import {
   COMMAND_ROUTE_REMOVE,
   TALLY_OCTETS,
 } from "../../assembly/layout/arena.ts";
-import type { Address, Endpoint } from "../core/address.ts";
+import {
+  familyOf,
+  isUnspecified,
+  unspecified,
+  type Address,
+  type Endpoint,
+} from "../core/address.ts";
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
 import { SystemEntropy } from "../os/entropy.ts";
@@ -72,7 +78,7 @@ export class Reception {
   constructor(options: ReceptionOptions) {
     this.#options = options;
     this.tale = new Tale(options.name, options.role);
-    this.socket = new AmtSocket(options.local, options.lanes, true);
+    this.socket = new AmtSocket(localFor(options), options.lanes, true);
     const machine = new AmtGateway({
       relay: options.relay,
       discovery: options.discovery,
@@ -130,7 +136,7 @@ export class Reception {
     return {
       ...this.tale.status(this.#lanes),
       state: this.#state,
-      local: this.socket.local,
+      local: [this.socket.local],
       ...(this.#relay ? { relay: this.#relay } : {}),
       tunnels: [],
       groups: Array.from(this.#forwarding.groups(), ({ group, filter, members }) => ({
@@ -196,6 +202,13 @@ export class Reception {
       this.#driver.handle({ kind: "silent" });
     }
   }
+}
+
+/** The own endpoint: where it was left to the system, in the family of the relay. */
+function localFor({ local, relay, discovery }: ReceptionOptions): Endpoint {
+  const peer = relay ?? discovery;
+  if (peer === undefined || !isUnspecified(local.address)) return local;
+  return { address: unspecified(familyOf(peer.address)), port: local.port };
 }
 
 /** Passes a change of the tables to a lane. */

@@ -1,4 +1,9 @@
-/** A running AMT relay: joins the machine, the lanes, the socket and the ingress. */
+/**
+ * A running AMT relay: joins the machine, the lanes, the sockets and the ingress.
+ *
+ * It has any number of endpoints, of either family. Each has lanes of its own, since a lane sends
+ * from one socket; every lane sees every packet of the ingress.
+ */
 import {
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
@@ -11,11 +16,18 @@ import {
   TRAIN_SEGMENTS_MAX,
 } from "../../assembly/layout/arena.ts";
 import type { RelayConfig } from "../config/relay.ts";
+import { sameEndpoint, type Endpoint } from "../core/address.ts";
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
 import { monotonic } from "../os/clock.ts";
 import { SystemEntropy } from "../os/entropy.ts";
-import { AmtRelay, type RelayInput, type RelayOutput } from "../protocols/amt/relay.ts";
+import type { RouteChange } from "../protocols/amt/forwarding.ts";
+import {
+  AmtRelay,
+  type RelayInput,
+  type RelayOutput,
+  type TunnelUp,
+} from "../protocols/amt/relay.ts";
 import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
@@ -29,15 +41,24 @@ export async function startRelay(name: string, config: RelayConfig): Promise<Ser
   return relay;
 }
 
+/** One of the relay's endpoints: its sockets, and what of a datagram fits a tunnel from there. */
+interface Place {
+  readonly socket: AmtSocket;
+  readonly mtu: number;
+}
+
 class RunningRelay implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
   readonly #config: RelayConfig;
-  readonly #mtu: number;
-  readonly #socket: AmtSocket;
+  readonly #places: readonly Place[];
   readonly #ingress: Ingress;
   readonly #machine: AmtRelay;
   readonly #driver: Driver<RelayInput, RelayOutput>;
+  /** The lane that sends to each tunnel, by the tunnel's number. */
+  readonly #laneOf: number[] = [];
+  /** The command ring of each lane, as soon as it has one. */
+  readonly #commands: CommandWriter[] = [];
   #lanes: LaneSet | undefined;
   #stopping: Promise<void> | undefined;
   #draining = false;
@@ -46,16 +67,16 @@ class RunningRelay implements Service {
     this.#tale = new Tale(name, "relay");
     this.ended = this.#tale.ended;
     this.#config = config;
-    this.#mtu = tunnelMtu(config.local, config.mtu);
-    this.#socket = new AmtSocket(config.local, config.lanes, false);
+    this.#places = openPlaces(config);
     try {
-      this.#ingress = openIngress(config, config.lanes, this.#mtu);
+      const mtu = Math.max(...this.#places.map((place) => place.mtu));
+      this.#ingress = openIngress(config, config.lanes * this.#places.length, mtu);
     } catch (error) {
-      this.#socket.close();
+      closePlaces(this.#places);
       throw error;
     }
     this.#machine = new AmtRelay({
-      relayAddresses: [config.local.address],
+      relayAddresses: config.local.map(({ address }) => address),
       maxTunnels: config.maxTunnels,
       maxTunnelsPerAddress: config.maxTunnelsPerAddress,
       maxGroups: config.maxGroups,
@@ -75,18 +96,21 @@ class RunningRelay implements Service {
   }
 
   async start(): Promise<void> {
+    const sockets = this.#places.flatMap(({ socket }) => socket.sockets);
     try {
       this.#lanes = await LaneSet.start({
         replace: true,
-        lanes: this.#socket.sockets.map(({ fd }, lane) => ({
+        lanes: sockets.map(({ fd }, lane) => ({
           role: "relay",
           inlets: [{ kind: "socket", fd, frame: FRAME_IP }, ...this.#ingress.inlets[lane]!],
           outlet: "socket",
         })),
         prime: (lane, commands) => this.#prime(lane, commands),
-        punt: (_lane, punt) => this.#punt(punt),
+        punt: (lane, punt) => this.#punt(lane, punt),
         failed: (reason) => void this.#end(reason),
       });
+      // Tunnels may have come while some lanes were still on their way.
+      this.#lanes.flush();
     } catch (error) {
       this.#close();
       throw error;
@@ -98,9 +122,10 @@ class RunningRelay implements Service {
     return {
       ...this.#tale.status(this.#lanes),
       state: this.#draining ? "draining" : "serving",
-      local: this.#socket.local,
-      tunnels: Array.from(this.#machine.tunnels(), ({ gateway, since, groups }) => ({
+      local: this.#places.map(({ socket }) => socket.local),
+      tunnels: Array.from(this.#machine.tunnels(), ({ gateway, local, since, groups }) => ({
         gateway,
+        local,
         sinceSeconds: Math.round((now - since) / 1_000),
         groups,
       })),
@@ -132,24 +157,29 @@ class RunningRelay implements Service {
   #close(): void {
     this.#driver.close();
     this.#ingress.close();
-    this.#socket.close();
+    closePlaces(this.#places);
   }
 
-  #punt(punt: Punt): void {
+  /** The endpoint whose gateways a lane serves: each endpoint has a run of lanes of its own. */
+  #placeOf(lane: number): Place {
+    return this.#places[Math.floor(lane / this.#config.lanes)]!;
+  }
+
+  #punt(lane: number, punt: Punt): void {
     if (punt.kind !== PUNT_FROM_SOCKET) return this.#ingress.membership(punt.octets);
     if (!punt.from) return;
     this.#driver.handle({
       kind: "datagram",
       octets: punt.octets,
       from: punt.from,
-      to: this.#socket.local,
+      to: this.#placeOf(lane).socket.local,
     });
   }
 
   #take(output: RelayOutput): void {
     switch (output.kind) {
       case "send":
-        return this.#socket.send(output.octets, output.to);
+        return this.#at(output.from).socket.send(output.octets, output.to);
       case "upstream":
         return this.#want(output);
       case "accepted":
@@ -159,12 +189,27 @@ class RunningRelay implements Service {
       case "tunnel-down":
         return;
       case "tunnel-up":
-      case "route":
+        this.#laneOf[output.tunnel] = this.#homeOf(output);
+        return this.#tell(this.#laneOf[output.tunnel]!, output);
       case "member":
-        for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++)
-          this.#tell(lane, this.#lanes!.commands(lane), output);
-        this.#lanes?.flush();
+        return this.#tell(this.#laneOf[output.tunnel]!, output);
+      case "route":
+        for (const lane of this.#commands.keys()) this.#tell(lane, output);
     }
+  }
+
+  /** The part of the relay at one of its endpoints. */
+  #at(local: Endpoint): Place {
+    return this.#places.find(({ socket }) => sameEndpoint(socket.local, local))!;
+  }
+
+  /**
+   * The lane that sends to a tunnel: one of the endpoint that the gateway speaks to, so that data
+   * comes from there (RFC 7450 §5.3.3.6).
+   */
+  #homeOf({ tunnel, local }: TunnelUp): number {
+    const { lanes } = this.#config;
+    return this.#places.indexOf(this.#at(local)) * lanes + (tunnel % lanes);
   }
 
   /** Asks upstream; a refusal, such as a limit of the kernel, is told but does not end the relay. */
@@ -178,29 +223,45 @@ class RunningRelay implements Service {
 
   /** Everything a lane that starts must know. */
   #prime(lane: number, commands: CommandWriter): void {
-    commands.config(CONFIG_TUNNEL_MTU, this.#mtu);
-    commands.config(CONFIG_SEGMENTS, this.#socket.gso ? TRAIN_SEGMENTS_MAX : 1);
-    for (const output of this.#machine.replay()) this.#tell(lane, commands, output);
+    const { socket, mtu } = this.#placeOf(lane);
+    commands.config(CONFIG_TUNNEL_MTU, mtu);
+    commands.config(CONFIG_SEGMENTS, socket.gso ? TRAIN_SEGMENTS_MAX : 1);
+    this.#commands[lane] = commands;
+    for (const output of this.#machine.replay())
+      if (output.kind === "route" || this.#laneOf[output.tunnel] === lane) this.#tell(lane, output);
   }
 
-  /**
-   * Whether a lane sends to a tunnel. An interface shows every packet to every lane, so each lane
-   * has tunnels of its own; a device gives a packet to one lane only, which must know all tunnels.
-   */
-  #serves(lane: number, tunnel: number): boolean {
-    return this.#config.tun !== undefined || tunnel % this.#config.lanes === lane;
-  }
-
-  /** Passes a change of the tables on to a lane, as far as it concerns it. */
-  #tell(lane: number, commands: CommandWriter, output: RelayOutput): void {
+  /** Passes a change of the tables on to a lane. */
+  #tell(lane: number, output: TunnelUp | RouteChange): void {
+    const commands = this.#commands[lane]!;
     if (output.kind === "tunnel-up") {
-      if (this.#serves(lane, output.tunnel)) commands.tunnel(output.tunnel, output.gateway);
+      commands.tunnel(output.tunnel, output.gateway);
     } else if (output.kind === "route") {
       const op = output.change === "add" ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE;
       commands.route(op, output.group, output.source);
-    } else if (output.kind === "member" && this.#serves(lane, output.tunnel)) {
+    } else {
       const op = output.change === "add" ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE;
       commands.route(op, output.group, output.source, output.tunnel);
     }
+    if (commands.backlog > 0) this.#lanes?.flush();
   }
+}
+
+/** Opens the sockets of all endpoints. */
+function openPlaces({ local, lanes, mtu }: RelayConfig): Place[] {
+  const places: Place[] = [];
+  try {
+    for (const endpoint of local) {
+      const socket = new AmtSocket(endpoint, lanes, false);
+      places.push({ socket, mtu: tunnelMtu(socket.local, mtu) });
+    }
+    return places;
+  } catch (error) {
+    closePlaces(places);
+    throw error;
+  }
+}
+
+function closePlaces(places: readonly Place[]): void {
+  for (const { socket } of places) socket.close();
 }

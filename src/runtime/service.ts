@@ -21,7 +21,8 @@ export interface ServiceStatus {
   readonly role: "relay" | "gateway" | "receive";
   /** One word: "serving", "discovering", "requesting", "connected", "draining" ... */
   readonly state: string;
-  readonly local: Endpoint;
+  /** A relay's endpoints, in the order of the configuration; the one of a gateway or receiver. */
+  readonly local: readonly Endpoint[];
   /** A gateway's relay, once it is known. */
   readonly relay?: Endpoint;
   readonly uptimeSeconds: number;
@@ -37,6 +38,8 @@ export interface ServiceStatus {
 /** A relay's tunnel to one gateway. */
 export interface TunnelStatus {
   readonly gateway: Endpoint;
+  /** The relay's endpoint that the gateway speaks to, and that its data comes from. */
+  readonly local: Endpoint;
   readonly sinceSeconds: number;
   readonly groups: number;
 }

@@ -15,7 +15,7 @@ const behaviour = process.env.FAKE ?? "";
 export function fakeService(
   name: string,
   role: ServiceStatus["role"],
-  config: { readonly local: Endpoint },
+  config: { readonly local: Endpoint | readonly Endpoint[] },
 ): Promise<Service> {
   if (behaviour === "denied")
     return Promise.reject(new OsError("socket", "EPERM", "AF_PACKET", "run as root"));
@@ -29,7 +29,7 @@ export function fakeService(
     status: () => {
       if (behaviour === "fails") end(new OsError("recvmmsg", "ENETDOWN", "eth1", "set it up"));
       if (behaviour === "ends") end(undefined);
-      return statusOf(name, role, config.local);
+      return statusOf(name, role, [config.local].flat());
     },
     stop: () => {
       if (behaviour === "hangs") return new Promise<never>(() => undefined);
@@ -44,7 +44,7 @@ export function fakeService(
 export function statusOf(
   name: string,
   role: ServiceStatus["role"],
-  local: Endpoint,
+  local: readonly Endpoint[],
 ): ServiceStatus {
   return {
     name,
@@ -52,7 +52,14 @@ export function statusOf(
     state: "serving",
     local,
     uptimeSeconds: 3_725,
-    tunnels: [{ gateway: { address: "198.51.100.7", port: 49_152 }, sinceSeconds: 61, groups: 2 }],
+    tunnels: [
+      {
+        gateway: { address: "198.51.100.7", port: 49_152 },
+        local: local[0]!,
+        sinceSeconds: 61,
+        groups: 2,
+      },
+    ],
     groups: [
       { group: "232.1.1.1", mode: "include", sources: ["192.0.2.9"], members: 1 },
       { group: "239.1.1.1", mode: "exclude", sources: [], members: 1 },

@@ -21,8 +21,8 @@ type Held = string | number;
 /** Values for each kind of field, as a file would hold them: ones that it accepts, ones it may not. */
 const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]]>> = {
   "ADDR[:PORT]": [
-    ["192.0.2.1", "192.0.2.1:9"],
-    ["0.0.0.0", "239.1.1.1", "relay", "192.0.2.1:99999"],
+    ["192.0.2.1", "192.0.2.1:9", "192.0.2.2"],
+    ["2001:db8::1", "fe80::1", "0.0.0.0", "239.1.1.1", "relay", "192.0.2.1:99999"],
   ],
   NAME: [
     ["eth1", "culvert0"],
@@ -56,7 +56,7 @@ function anySettings(system: System, wrong: boolean): fc.Arbitrary<Record<string
     const [good, bad] = VALUES[doc.takes]!;
     const value = fc.constantFrom(...good, ...(wrong ? bad : []));
     const held: fc.Arbitrary<unknown> = doc.list
-      ? fc.array(value, { minLength: 1, maxLength: 3 })
+      ? (wrong ? fc.array : fc.uniqueArray)(value, { minLength: 1, maxLength: 3 })
       : value;
     return [key, doc.positional ? held : fc.option(held, { nil: undefined, freq: 2 })] as const;
   });
@@ -130,6 +130,19 @@ test("the flags of a list may be repeated, or hold several values with commas", 
   const checked = check("relay", parse("relay", [...relay, ...ports]));
   assert.ok("value" in checked);
   assert.deepEqual(checked.value.ingressPorts, [5000, 5001, 5002]);
+});
+
+test("a relay has any number of endpoints, of both families, each only once", () => {
+  const relay = ["--ingress", "eth1", "--local", "192.0.2.1,[2001:db8::1]:9", "--local"];
+  const checked = check("relay", parse("relay", [...relay, "2001:DB8:0::2"]));
+  assert.ok("value" in checked);
+  assert.deepEqual(checked.value.local, [
+    { address: "192.0.2.1", port: 2268 },
+    { address: "2001:db8::1", port: 9 },
+    { address: "2001:db8::2", port: 2268 },
+  ]);
+  const twice = check("relay", parse("relay", [...relay, "192.0.2.1:2268"]));
+  assert.deepEqual(reasons(twice), [["local.2", "each one only once"]]);
 });
 
 test("every example of a configured command is accepted as written", () => {

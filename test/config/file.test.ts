@@ -31,7 +31,7 @@ control: /run/c.sock
     role: "relay",
     name: "north",
     config: {
-      local: { address: "192.0.2.1", port: 2268 },
+      local: [{ address: "192.0.2.1", port: 2268 }],
       ingress: "eth1",
       ingressPorts: [5000, 5001],
       maxTunnels: 4096,
@@ -75,7 +75,7 @@ gateways:
     tun:
 `),
     [
-      'culvert.yaml:3:12 relays.north.local: expected an IPv4 address of this host, or ADDR:PORT, got "192.0.2"',
+      'culvert.yaml:3:12 relays.north.local: expected an IPv4 or IPv6 address of this host that is not link-local, or ADDR:PORT with IPv6 in brackets, got "192.0.2"',
       "culvert.yaml:5:12 relays.north.lanes: expected a whole number from 1 to 64, got 0",
       "culvert.yaml:6:26 relays.north.ingressPorts.1: expected a UDP port from 1 to 65535, got 70000",
       "culvert.yaml:7:3 relays.south: expected exactly one of ingress and tun, got none",
@@ -123,6 +123,32 @@ test("settings that need another one, or must be below it, are told together", (
       "culvert.yaml:1:106 relays.a.queryResponseInterval: expected less than queryInterval, got 5",
     ],
   );
+});
+
+test("addresses that mean nothing without an interface, or are of no host, are refused", () => {
+  const addresses = ["fe80::1", "fe80::1%eth0", "febf::1", "::ffff:192.0.2.1", "ff02::1", "::"];
+  for (const address of addresses) {
+    const [local] = problems(`relays: { a: { local: "${address}", tun: amt0 } }`);
+    assert.match(local ?? "", /local: expected .* not link-local.*, got "/, address);
+    const [relay] = problems(`gateways: { a: { local: "::", tun: a0, relay: "${address}" } }`);
+    assert.match(relay ?? "", /relay: expected .* not link-local.*, got "/, address);
+  }
+  accepted(`relays: { a: { local: "fec0::1", tun: amt0 } }`);
+});
+
+test("a gateway's own address is of its relay's family, or a wildcard", () => {
+  const gateway = (local: string, relay: string) =>
+    `gateways: { a: { local: "${local}", tun: amt0, ${relay} } }`;
+  assert.deepEqual(problems(gateway("192.0.2.1", 'relay: "2001:db8::1"')), [
+    'culvert.yaml:1:25 gateways.a.local: expected an IPv6 address, as relay is, got "192.0.2.1"',
+  ]);
+  assert.deepEqual(problems(gateway("2001:db8::2", "discovery: 192.52.193.1")), [
+    'culvert.yaml:1:25 gateways.a.local: expected an IPv4 address, as discovery is, got "2001:db8::2"',
+  ]);
+  for (const wildcard of ["0.0.0.0", "[::]:4000"])
+    for (const relay of ["relay: 192.0.2.1", 'discovery: "2001:3::1"'])
+      accepted(gateway(wildcard, relay));
+  accepted(gateway("2001:db8::2", 'relay: "2001:db8::1"'));
 });
 
 test("a short query interval lowers the default of the response interval (RFC 3376 §8.3)", () => {

@@ -18,7 +18,7 @@ const RELAY: ServiceStatus = {
   name: "relay",
   role: "relay",
   state: "serving",
-  local: { address: "192.0.2.1", port: 2268 },
+  local: [{ address: "192.0.2.1", port: 2268 }],
   uptimeSeconds: 9,
   tunnels: [],
   groups: [],

@@ -5,7 +5,7 @@ import { Daemon } from "../../src/demo/daemon.ts";
 import type { Lab } from "../../src/lab/lab.ts";
 import { startListener, startSource } from "../../src/lab/stream.ts";
 import type { Listener, Source, SourcePlan } from "../../src/lab/stream.ts";
-import { DEVICES, GATEWAYS, RELAY, SOURCES, buildTree } from "../../src/lab/tree.ts";
+import { DEVICES, GATEWAYS, GATEWAYS_6, RELAY, SOURCES, buildTree } from "../../src/lab/tree.ts";
 import type { Tree } from "../../src/lab/tree.ts";
 
 export const DEVICE = "culvert0";
@@ -31,15 +31,20 @@ export class Network {
     for (const gateway of gateways) gateway.withoutOffload("eth0");
   }
 
-  /** Starts a relay; `options` replace `--ingress up0`. */
-  relay(options = ["--ingress", "up0"]): Promise<Daemon> {
-    const args = ["relay", "--local", RELAY, ...options];
+  /** Starts a relay; `options` replace `--ingress up0`, `local` its one address. */
+  relay(options = ["--ingress", "up0"], local: readonly string[] = [RELAY]): Promise<Daemon> {
+    const args = ["relay", ...local.flatMap((at) => ["--local", at]), ...options];
     return Daemon.start(this.tree.relay, this.#lab.folder, "relay", args);
   }
 
-  /** Starts gateway 0 or 1; `how` is by which option it finds the relay. */
-  gateway(i: 0 | 1, how: "--relay" | "--discovery" = "--relay"): Promise<Daemon> {
-    const ends = ["--local", `${GATEWAYS[i]}:4000${i}`, how, RELAY];
+  /** Starts gateway 0 or 1; `how` is by which option it finds the relay, `relay` where. */
+  gateway(
+    i: 0 | 1,
+    how: "--relay" | "--discovery" = "--relay",
+    relay = RELAY,
+    local = relay.includes("::") ? `[${GATEWAYS_6[i]}]:4000${i}` : `${GATEWAYS[i]}:4000${i}`,
+  ): Promise<Daemon> {
+    const ends = ["--local", local, how, relay];
     const args = ["gateway", ...ends, "--tun", DEVICE, "--address", `${DEVICES[i]}/32`];
     return Daemon.start(this.tree.gateways[i], this.#lab.folder, `gateway${i}`, args);
   }

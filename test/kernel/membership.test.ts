@@ -5,7 +5,7 @@
  *                              └── gateway 2: a listener of the second source, all the while
  */
 import assert from "node:assert/strict";
-import { DEVICES, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
+import { DEVICES, RELAY, RELAY_6, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
 import { DEVICE, Network, PORT, heard, silence } from "./culvert.ts";
 import { kernelTest } from "./needs.ts";
@@ -54,13 +54,22 @@ const TRIALS: readonly Trial[] = [
   },
 ];
 
-for (const trial of TRIALS)
-  kernelTest(`${trial.name}, until it leaves`, ["dumpcap", "tshark"], async (lab) => {
+/** Each kind of listener, over each family that carries the tunnel. */
+const OVER = TRIALS.flatMap((trial) => [
+  { trial, relayAt: RELAY, over: "IPv4" },
+  { trial, relayAt: RELAY_6, over: "IPv6" },
+]);
+
+for (const { trial, relayAt, over } of OVER)
+  kernelTest(`${trial.name}, over ${over}, until it leaves`, ["dumpcap", "tshark"], async (lab) => {
     const { group, sources, include, sysctl, field } = trial;
     const network = new Network(lab);
     const [gateway1, gateway2] = network.tree.gateways;
-    await network.relay();
-    await Promise.all([network.gateway(0), network.gateway(1)]);
+    await network.relay(undefined, [RELAY, RELAY_6]);
+    await Promise.all([
+      network.gateway(0, "--relay", relayAt),
+      network.gateway(1, "--relay", relayAt),
+    ]);
     if (sysctl) gateway1.sysctl(...sysctl);
     const filter = `udp port ${PORT}`;
     const captures = await Promise.all([

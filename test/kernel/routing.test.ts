@@ -5,9 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { SOURCES } from "../../src/lab/tree.ts";
+import { RELAY, RELAY_6, SOURCES } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
-import { Network, heard } from "./culvert.ts";
+import { Network, eventually, heard } from "./culvert.ts";
 import { kernelTest } from "./needs.ts";
 
 const GROUP = "232.1.1.1";
@@ -44,5 +44,48 @@ kernelTest(
     assert.ok(reports.some((groups) => groups.includes(GROUP)));
     const asked = capture.values("igmp.saddr", "igmp.type == 0x22");
     assert.ok(asked.some((sources) => sources.includes(SOURCES[0])));
+  },
+);
+
+kernelTest(
+  "every lane of every endpoint of a relay takes what is forwarded into its device",
+  [],
+  async (lab) => {
+    const network = new Network(lab);
+    const host = network.tree.relay;
+    host.sysctl("net/ipv4/ip_forward", 1);
+    const relay = await network.relay(["--tun", "amt0", "--lanes", "2"], [RELAY, RELAY_6]);
+    const program = fileURLToPath(new URL("programs/mroute.js", import.meta.url));
+    const router = host.start(process.execPath, [program, SOURCES[0], GROUP, "up0", "amt0"]);
+    await router.line(/^routing$/, "stdout", 5_000);
+
+    await Promise.all([network.gateway(0), network.gateway(1, "--relay", RELAY_6)]);
+    const listeners = await Promise.all([
+      network.join(0, GROUP, SOURCES[0]),
+      network.join(1, GROUP, SOURCES[0]),
+    ]);
+    await eventually(
+      "both tunnels",
+      5_000,
+      async () => (await relay.status()).tunnels.length === 2,
+    );
+    const source = await network.send(GROUP, COUNT);
+    await source.report(10_000);
+    for (const listener of listeners) await heard(listener, COUNT - 1);
+    const { tunnels } = await relay.status();
+    const reports = await Promise.all(listeners.map((listener) => listener.leave()));
+
+    // The second tunnel's lane is not the one that reads the device.
+    assert.deepEqual(new Set(tunnels.map(({ local }) => local.address)), new Set([RELAY, RELAY_6]));
+    for (const { streams } of reports)
+      assert.deepEqual(
+        streams.map(({ source: from, received, lost, duplicated }) => [
+          from,
+          received,
+          lost,
+          duplicated,
+        ]),
+        [[SOURCES[0], COUNT, 0, 0]],
+      );
   },
 );

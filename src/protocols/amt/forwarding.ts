@@ -21,13 +21,16 @@ export type RouteChange =
       readonly group: Address;
       readonly source?: Address;
     }
-  | {
-      readonly kind: "member";
-      readonly change: "add" | "remove";
-      readonly group: Address;
-      readonly source?: Address;
-      readonly tunnel: number;
-    };
+  | MemberChange;
+
+/** A tunnel enters or leaves the list of a route. */
+export interface MemberChange {
+  readonly kind: "member";
+  readonly change: "add" | "remove";
+  readonly group: Address;
+  readonly source?: Address;
+  readonly tunnel: number;
+}
 
 /** What all tunnels together want of a group; INCLUDE of nothing when the last has left it. */
 export interface UpstreamChange {
@@ -110,6 +113,15 @@ export class ForwardingTable {
   /** What `tunnel` wants of `group`. */
   filter(tunnel: number, group: Address): GroupFilter {
     return this.#groups.get(group)?.filters.get(tunnel) ?? NOTHING;
+  }
+
+  /** The commands that put `tunnel` on those lists of `group` that it is on. */
+  *places(tunnel: number, group: Address): IterableIterator<MemberChange> {
+    const state = this.#groups.get(group);
+    if (state === undefined) return;
+    for (const { source, list } of state.routes.values())
+      if (list.has(tunnel)) yield { kind: "member", change: "add", group, source, tunnel };
+    if (state.star.has(tunnel)) yield { kind: "member", change: "add", group, tunnel };
   }
 
   /** All groups that some tunnel wants. */

@@ -6,8 +6,8 @@
  * interval (125 s by default, or `longestQueryInterval`); the inputs "unreachable" and "silent"
  * begin that cycle at once.
  *
- * IPv4's cycle runs once at the start even if no group is wanted, to see whether the relay answers.
- * Otherwise a family without groups ends its cycle when the query interval is over, and begins
+ * One cycle runs once at the start even if no group is wanted, to see whether the relay answers: that
+ * of the relay's own family, the one that a relay must serve. Otherwise a family without groups ends its cycle when the query interval is over, and begins
  * again with its next group.
  */
 import { AMT_ADVERTISEMENT, AMT_DATA, AMT_QUERY } from "../../../assembly/layout/amt.ts";
@@ -26,7 +26,10 @@ import {
   type Family,
   endpointText,
   familyOf,
+  isLinkLocal,
   isLinkScope,
+  isLoopback,
+  isMappedIpv4,
   isMulticast,
   parseAddress,
   sameEndpoint,
@@ -263,7 +266,8 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
       this.#out.push({ kind: "relay", endpoint: relay });
     }
     const wanted = this.#cycles.filter((cycle) => cycle.wanted);
-    for (const cycle of wanted.length > 0 ? wanted : this.#cycles.slice(0, 1)) cycle.request(now);
+    const own = this.#cycles.filter(({ family }) => family === familyOf(relay.address));
+    for (const cycle of wanted.length > 0 ? wanted : own) cycle.request(now);
   }
 
   // Membership.
@@ -411,9 +415,6 @@ function canBeRelay(address: Address, asked: Address): boolean {
   const octets = parseAddress(address)!;
   if (isMulticast(octets) || octets.every((octet) => octet === 0)) return false;
   if (octets.length === 4 && (octets[0] === 0 || octets[0]! >= 240)) return false;
+  if (isLinkLocal(octets) || isMappedIpv4(octets)) return false;
   return !isLoopback(address) || isLoopback(asked);
-}
-
-function isLoopback(address: Address): boolean {
-  return address === "::1" || address.startsWith("127.");
 }

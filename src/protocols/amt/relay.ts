@@ -67,7 +67,10 @@ const LAST_MEMBER_QUERY_INTERVAL: Millis = 1_000;
 const QUERY_SOURCE = { 4: "0.0.0.0", 6: "fe80::1" } as const;
 
 export interface RelayOptions {
-  /** Our unicast addresses for Advertisements: the first of the asked family is told. */
+  /**
+   * Our unicast addresses for Advertisements: the asked one if it is among them, else the first of
+   * its family.
+   */
   readonly relayAddresses: readonly Address[];
   readonly maxTunnels: number;
   readonly maxTunnelsPerAddress: number;
@@ -105,7 +108,10 @@ export type RelayInput =
   | { readonly kind: "drain" };
 
 export type TunnelUp = {
-  /** Also said again, when `local` or `ecn` of a tunnel that is up has changed. */
+  /**
+   * Also said again, when `local` or `ecn` of a tunnel that is up has changed. When `local` has, the
+   * tunnel is in no list just then.
+   */
   readonly kind: "tunnel-up";
   readonly tunnel: number;
   readonly gateway: Endpoint;
@@ -252,8 +258,11 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (typeof view === "number") return view;
     if (view.nonce === 0) return VERDICT_ZERO_NONCE;
     if (this.#draining) return VERDICT_DRAINING;
-    const family = familyOf(from.address);
-    const relay = this.#options.relayAddresses.find((address) => familyOf(address) === family);
+    const { relayAddresses } = this.#options;
+    const family = familyOf(to.address);
+    const relay = relayAddresses.includes(to.address)
+      ? to.address
+      : relayAddresses.find((address) => familyOf(address) === family);
     if (relay === undefined) return VERDICT_FAMILY;
     this.#send(emitAdvertisement(view.nonce, relay), from, to);
     return undefined;
@@ -295,9 +304,9 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       if (this.#tunnels.size >= this.#options.maxTunnels) return VERDICT_TUNNEL_LIMIT;
     } else {
       known.unreachable = 0;
-      if (known.ecn !== proof.ecn || !sameEndpoint(known.local, to)) {
+      if (!sameEndpoint(known.local, to)) this.#move(known, to, proof.ecn);
+      else if (known.ecn !== proof.ecn) {
         known.ecn = proof.ecn;
-        known.local = to;
         this.#out.push(up(known));
       }
     }
@@ -362,6 +371,23 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       this.#forwarding.set(tunnel.number, group, filter);
     }
     return drop;
+  }
+
+  /**
+   * The gateway now speaks to another endpoint of ours, from which its data must come (§5.3.3.6).
+   * That may be another part of the data plane: the tunnel leaves its lists, and enters them anew.
+   */
+  #move(tunnel: Tunnel, local: Endpoint, ecn: boolean): void {
+    const places = routersOf(tunnel).flatMap((router) =>
+      Array.from(router.filters(), ([group]) => [
+        ...this.#forwarding.places(tunnel.number, group),
+      ]).flat(),
+    );
+    for (const place of places) this.#out.push({ ...place, change: "remove" });
+    tunnel.local = local;
+    tunnel.ecn = ecn;
+    this.#out.push(up(tunnel));
+    for (const place of places) this.#out.push(place);
   }
 
   /** Sets the tunnel's timer, unless it has one that is early enough: most only move on. */

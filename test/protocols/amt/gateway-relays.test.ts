@@ -122,6 +122,17 @@ test("only the awaited Advertisement counts (RFC 7450 §5.2.3.4)", () => {
   assert.equal(fateOf(advertisement(nonce, RELAY.address)), VERDICT_UNEXPECTED);
 });
 
+test("an advertised IPv6 relay must be one that any host can reach", () => {
+  const asked = { address: "2001:3::1", port: 2268 };
+  const gateway = newGateway({ discovery: asked });
+  const [discovery] = saidOf(given(gateway, START, 0), "discovery");
+  const fateOf = (relay: string) =>
+    fate(given(gateway, advertisement(discovery!.nonce, relay, asked), 1));
+  for (const address of ["::", "::1", "ff3e::1", "fe80::1", "::ffff:192.0.2.1", "192.0.2.1"])
+    assert.equal(fateOf(address), VERDICT_BAD_ADDRESS, address);
+  assert.equal(fateOf("2001:db8::1"), "accepted");
+});
+
 test("a relay on loopback is taken if discovery asked on loopback", () => {
   const asked = { address: "127.0.0.1", port: 2268 };
   const gateway = newGateway({ discovery: asked });

@@ -60,6 +60,12 @@ test("a gateway with a relay asks it for an IGMPv3 query at the start (RFC 7450 
   assert.deepEqual(states(outs), ["requesting"]);
 });
 
+test("a gateway without groups tries the relay in the relay's own family (RFC 7450 §5.2.3.5)", () => {
+  const relay = { address: "2001:db8::1", port: 2268 };
+  const [request] = saidOf(given(newGateway({ relay }), START, 0), "request");
+  assert.deepEqual([request?.to, request?.family], [relay, 6]);
+});
+
 test("E is set when decapsulation honours ECN (RFC 9601 §4)", () => {
   const [request] = saidOf(given(newGateway({ ecn: true }), START, 0), "request");
   assert.equal(request?.ecn, true);

@@ -87,6 +87,17 @@ test("an advertised address has the family of the Discovery (RFC 7450 §5.1.2.5)
   assert.equal(fate(given(newRelay(), datagram(emitDiscovery(1), from, to), 0)), VERDICT_FAMILY);
 });
 
+test("of several own addresses the asked one is advertised, else the first of its family", () => {
+  const second = { address: "198.51.100.11", port: 2268 };
+  const relay = newRelay({ relayAddresses: ["2001:db8::1", RELAY.address, second.address] });
+  const told = [RELAY, second, ANYCAST].map((asked) => {
+    const [sent] = only(given(relay, datagram(emitDiscovery(1), GATEWAY, asked), 0), "send");
+    assert.deepEqual(sent?.from, asked);
+    return new AdvertisementView(sent!.octets).relay;
+  });
+  assert.deepEqual(told, [RELAY.address, second.address, RELAY.address]);
+});
+
 test("a Discovery with nonce zero is ignored (RFC 7450 §5.1.1.4)", () => {
   assert.equal(fate(given(newRelay(), datagram(emitDiscovery(0)), 0)), VERDICT_ZERO_NONCE);
 });
@@ -407,6 +418,29 @@ test("data leaves from where the last Update came to (RFC 7450 §5.3.3.6)", () =
   const outs = given(relay, datagram(report(proof, record("is-in", G, S)), GATEWAY, ANYCAST), 0);
   assert.deepEqual(only(outs, "tunnel-up"), [
     { kind: "tunnel-up", tunnel: 0, gateway: GATEWAY, local: ANYCAST, ecn: false },
+  ]);
+});
+
+test("a tunnel that moves to another endpoint of ours leaves its lists and enters them there", () => {
+  const { relay, proof } = joined();
+  const more = [record("to-ex", "239.1.1.1", T), record("is-in", G6, S6)];
+  for (const one of more) given(relay, datagram(report(proof, one)), 0);
+  given(
+    relay,
+    datagram(report(proven(relay, 0, { from: OTHER }), record("is-in", G, S)), OTHER),
+    0,
+  );
+  const outs = given(relay, datagram(report(proof, record("is-in", G, S)), GATEWAY, ANYCAST), 0);
+  const places = [
+    { kind: "member", group: G, source: S, tunnel: 0 },
+    { kind: "member", group: "239.1.1.1", tunnel: 0 },
+    { kind: "member", group: G6, source: S6, tunnel: 0 },
+  ];
+  assert.deepEqual(outs, [
+    ...places.map((place) => ({ ...place, change: "remove" })),
+    { kind: "tunnel-up", tunnel: 0, gateway: GATEWAY, local: ANYCAST, ecn: false },
+    ...places.map((place) => ({ ...place, change: "add" })),
+    { kind: "accepted", type: 5 },
   ]);
 });
 
