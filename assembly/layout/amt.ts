@@ -19,6 +19,7 @@ export const AMT_ADVERTISEMENT_LENGTH_IPV6 = 24;
 export const AMT_REQUEST_FLAGS = 1; // u8
 export const AMT_REQUEST_P = 0x01; // an MLDv2 query is wanted, not IGMPv3 (§5.1.3.3)
 export const AMT_REQUEST_E = 0x02; // the gateway decapsulates ECN as RFC 6040 says (RFC 9601 §4)
+export const AMT_REQUEST_P_MISPLACED = 0x80; // where some deployed gateways set P
 export const AMT_REQUEST_NONCE = 4; // u32
 export const AMT_REQUEST_LENGTH = 8;
 

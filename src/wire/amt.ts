@@ -27,6 +27,7 @@ import {
   AMT_REQUEST_LENGTH,
   AMT_REQUEST_NONCE,
   AMT_REQUEST_P,
+  AMT_REQUEST_P_MISPLACED,
   AMT_RESPONSE_MAC,
   AMT_RESPONSE_NONCE,
   AMT_TEARDOWN,
@@ -76,6 +77,10 @@ export class RequestView {
   /** P: 6 asks for an MLDv2 query, 4 for an IGMPv3 one (§5.1.3). */
   get family(): Family {
     return (this.flags & AMT_REQUEST_P) === 0 ? 4 : 6;
+  }
+  /** The bit is set that some deployed gateways take for P, and P is not. */
+  get misplacedP(): boolean {
+    return (this.flags & (AMT_REQUEST_P | AMT_REQUEST_P_MISPLACED)) === AMT_REQUEST_P_MISPLACED;
   }
   /** E: the gateway decapsulates ECN as RFC 6040 says (RFC 9601). */
   get ecn(): boolean {
@@ -220,14 +225,20 @@ export function emitAdvertisement(nonce: number, relay: Address): Uint8Array {
   return octets;
 }
 
-/** A Request of 8 octets: `family` is P, `ecn` is E. */
-export function emitRequest(
-  nonce: number,
-  options: { readonly family: Family; readonly ecn: boolean },
-): Uint8Array {
+export interface RequestOptions {
+  /** P. */
+  readonly family: Family;
+  /** E. */
+  readonly ecn: boolean;
+  /** P stands where some deployed relays read it; default false. */
+  readonly misplacedP?: boolean;
+}
+
+/** A Request of 8 octets. */
+export function emitRequest(nonce: number, options: RequestOptions): Uint8Array {
   const octets = message(AMT_REQUEST, AMT_REQUEST_LENGTH);
-  octets[AMT_REQUEST_FLAGS] =
-    (options.family === 6 ? AMT_REQUEST_P : 0) | (options.ecn ? AMT_REQUEST_E : 0);
+  const p = options.misplacedP === true ? AMT_REQUEST_P_MISPLACED : AMT_REQUEST_P;
+  octets[AMT_REQUEST_FLAGS] = (options.family === 6 ? p : 0) | (options.ecn ? AMT_REQUEST_E : 0);
   writeU32(octets, AMT_REQUEST_NONCE, nonce);
   return octets;
 }

@@ -45,6 +45,10 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     [0, "http"],
   ],
   "ADDR/LENGTH": [["10.0.0.1/8", "2001:db8::1/64"], ["10.0.0.1"]],
+  "on|off": [
+    ["on", "off"],
+    ["yes", 1],
+  ],
   URL: [["amt://239.1.1.1:5000", "amt://192.0.2.9@232.1.1.1:5000"], ["amt://232.1.1.1:5"]],
   WHERE: [["-", "a.ts", "udp://127.0.0.1:5000"], ["udp://x"]],
 };

@@ -57,6 +57,8 @@ export interface GatewayOptions {
   readonly entropy: Entropy;
   /** Whether Teardowns are sent (RECOMMENDED, §5.2.3.7); default true. */
   readonly teardown?: boolean;
+  /** Ask relays that do not answer as some deployed ones understand; default true. */
+  readonly quirks?: boolean;
   /** E: decapsulation treats ECN as RFC 6040 says (RFC 9601 §4); default false. */
   readonly ecn?: boolean;
   /** Requests without an answer after which the relay counts as lost; default 4, some 10 s. */
