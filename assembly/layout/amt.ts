@@ -26,6 +26,7 @@ export const AMT_REQUEST_LENGTH = 8;
 export const AMT_QUERY_FLAGS = 1; // u8
 export const AMT_QUERY_G = 0x01; // gateway port and address follow the query (§5.1.4.5)
 export const AMT_QUERY_L = 0x02; // no new tunnels (§5.1.4.4)
+export const AMT_QUERY_MISPLACED = 0xc0; // where some deployed relays have G and L
 export const AMT_RESPONSE_MAC = 2; // 6 octets, in Query, Update and Teardown
 export const AMT_RESPONSE_NONCE = 8; // u32, in Query, Update and Teardown
 export const AMT_MEMBERSHIP = 12; // the encapsulated IGMP or MLD datagram of Query and Update

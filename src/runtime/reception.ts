@@ -168,6 +168,8 @@ export class Reception {
         return;
       case "accepted":
         return this.tale.accepted(output.type);
+      case "quirk":
+        return this.tale.quirk(output.quirk);
       case "dropped":
         return this.tale.dropped(output.drop);
       case "stopped":

@@ -21,6 +21,7 @@ import {
   AMT_QUERY_FLAGS,
   AMT_QUERY_G,
   AMT_QUERY_L,
+  AMT_QUERY_MISPLACED,
   AMT_REQUEST,
   AMT_REQUEST_E,
   AMT_REQUEST_FLAGS,
@@ -109,6 +110,10 @@ export class QueryView extends ResponseView {
   /** L: the relay takes no new tunnels (§5.1.4.4). */
   get limit(): boolean {
     return (this.octets[AMT_QUERY_FLAGS]! & AMT_QUERY_L) !== 0;
+  }
+  /** Bits are set that some deployed relays take for G and L; they count for nothing. */
+  get misplacedFlags(): boolean {
+    return (this.octets[AMT_QUERY_FLAGS]! & AMT_QUERY_MISPLACED) !== 0;
   }
   /** The gateway's port and address as the relay saw them: the last 18 octets if G is set. */
   get gatewayFields(): GatewayFieldsView | undefined {

@@ -157,6 +157,7 @@ test("a receiver takes an IPv6 stream, a relay, an output and the limits that en
   assert.deepEqual(checked, {
     value: {
       url: { source: "2001:db8::1", group: "ff3e::1", port: 5000 },
+      quirks: true,
       relay: { address: "192.0.2.1", port: 2268 },
       local: { address: "0.0.0.0", port: 0 },
       output: { kind: "udp", to: { address: "127.0.0.1", port: 5000 } },
