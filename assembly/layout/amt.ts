@@ -19,12 +19,14 @@ export const AMT_ADVERTISEMENT_LENGTH_IPV6 = 24;
 export const AMT_REQUEST_FLAGS = 1; // u8
 export const AMT_REQUEST_P = 0x01; // an MLDv2 query is wanted, not IGMPv3 (§5.1.3.3)
 export const AMT_REQUEST_E = 0x02; // the gateway decapsulates ECN as RFC 6040 says (RFC 9601 §4)
+export const AMT_REQUEST_P_MISPLACED = 0x80; // where some deployed gateways set P
 export const AMT_REQUEST_NONCE = 4; // u32
 export const AMT_REQUEST_LENGTH = 8;
 
 export const AMT_QUERY_FLAGS = 1; // u8
 export const AMT_QUERY_G = 0x01; // gateway port and address follow the query (§5.1.4.5)
 export const AMT_QUERY_L = 0x02; // no new tunnels (§5.1.4.4)
+export const AMT_QUERY_MISPLACED = 0xc0; // where some deployed relays have G and L
 export const AMT_RESPONSE_MAC = 2; // 6 octets, in Query, Update and Teardown
 export const AMT_RESPONSE_NONCE = 8; // u32, in Query, Update and Teardown
 export const AMT_MEMBERSHIP = 12; // the encapsulated IGMP or MLD datagram of Query and Update

@@ -51,11 +51,14 @@ type FieldOf<O extends FieldOptions, T> = O extends { optional: true }
   ? z.ZodOptional<z.ZodType<T>>
   : z.ZodType<T>;
 
+/** What a file or a flag holds for one value. */
+type Scalar = string | number | boolean;
+
 /** How one value is read: undefined refuses it. */
 interface Reading<T> {
   readonly takes: string;
   readonly expected: string;
-  read(input: string | number): T | undefined;
+  read(input: Scalar): T | undefined;
 }
 
 interface Range {
@@ -82,6 +85,18 @@ export function seconds<const O extends FieldOptions & Range>(options: O): Field
       const value = toNumber(input);
       if (value === undefined || value < options.min || value > options.max) return undefined;
       return Math.round(value * 1000);
+    },
+  });
+}
+
+/** A switch: "on" or "off", or true or false in a file. */
+export function toggle<const O extends FieldOptions>(options: O): FieldOf<O, boolean> {
+  return field(options, {
+    takes: "on|off",
+    expected: "on or off",
+    read: (input) => {
+      if (input === "on" || input === true) return true;
+      return input === "off" || input === false ? false : undefined;
     },
   });
 }
@@ -214,9 +229,11 @@ function wholeNumber(takes: string, what: string, { min, max }: Range): Reading<
 }
 
 /** The number that a file holds as one, and a flag as its digits. */
-function toNumber(input: string | number): number | undefined {
+function toNumber(input: Scalar): number | undefined {
   if (typeof input === "number") return Number.isFinite(input) ? input : undefined;
-  return /^\d{1,12}(\.\d{1,6})?$/.test(input) ? Number(input) : undefined;
+  return typeof input === "string" && /^\d{1,12}(\.\d{1,6})?$/.test(input)
+    ? Number(input)
+    : undefined;
 }
 
 function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>): FieldOf<O, T> {
@@ -248,7 +265,9 @@ function listField<const O extends FieldOptions, T>(
 function schemaOf<T>(reading: Reading<T>): z.ZodType<T> {
   return z.unknown().transform((input, context): T => {
     const value =
-      typeof input === "string" || typeof input === "number" ? reading.read(input) : undefined;
+      typeof input === "string" || typeof input === "number" || typeof input === "boolean"
+        ? reading.read(input)
+        : undefined;
     if (value !== undefined) return value;
     context.issues.push({ code: "custom", message: reading.expected, input });
     return z.NEVER;

@@ -1,6 +1,6 @@
 /** The configuration of an AMT gateway (RFC 7450 §5.2): fields, defaults and limits. */
 import type { z } from "zod";
-import { count, interfaceName, localEndpoint, prefixes, remoteEndpoint } from "./field.ts";
+import { count, interfaceName, localEndpoint, prefixes, remoteEndpoint, toggle } from "./field.ts";
 import { AMT_PORT } from "./relay.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
@@ -31,6 +31,10 @@ const fields = {
     help: "the Ethernet device to create, which a bridge can take as a port",
   }),
   address: prefixes({ optional: true, help: "addresses to give to the device" }),
+  quirks: toggle({
+    fallback: "on",
+    help: "ask relays that do not answer as such as Linux's driver understand",
+  }),
   lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
 };
 

@@ -1,6 +1,6 @@
 /** The configuration of the receiver: one stream through AMT, without a device or privilege. */
 import type { z } from "zod";
-import { amtUrl, count, localEndpoint, output, remoteEndpoint, seconds } from "./field.ts";
+import { amtUrl, count, localEndpoint, output, remoteEndpoint, seconds, toggle } from "./field.ts";
 import { AMT_PORT } from "./relay.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
@@ -23,6 +23,10 @@ const fields = {
     port: 0,
     fallback: "0.0.0.0:0",
     help: "the address, and the port if one must be fixed, towards the relay; 0.0.0.0 or :: leaves it to routing, in the family of the relay",
+  }),
+  quirks: toggle({
+    fallback: "on",
+    help: "ask relays that do not answer as such as Linux's driver understand",
   }),
   output: output({
     fallback: "-",

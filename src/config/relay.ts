@@ -1,6 +1,6 @@
 /** The configuration of an AMT relay (RFC 7450 §5.3): fields, defaults and limits. */
 import { z } from "zod";
-import { count, interfaceName, localEndpoints, octets, ports, seconds } from "./field.ts";
+import { count, interfaceName, localEndpoints, octets, ports, seconds, toggle } from "./field.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
 /** The UDP port of AMT relays (RFC 7450 §7). */
@@ -72,6 +72,10 @@ const fields = {
     min: 1,
     max: 7_200,
     help: "age at which the secret of the Response MAC is replaced (RFC 7450 §5.3.5)",
+  }),
+  quirks: toggle({
+    fallback: "on",
+    help: "serve deployed gateways that do not speak as RFC 7450 says: Linux's driver, players",
   }),
   mtu: octets({
     optional: true,

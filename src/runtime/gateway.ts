@@ -67,6 +67,7 @@ class RunningGateway implements Service {
       local: config.local,
       relay: config.relay,
       discovery: config.discovery,
+      quirks: config.quirks,
       lanes: config.lanes,
       replace: true,
       ports: (lane, fd) => ({

@@ -60,6 +60,7 @@ class RunningReceiver implements Service {
         local: config.local,
         relay: config.relay,
         discovery: config.discovery,
+        quirks: config.quirks,
         lanes: 1,
         replace: false,
         ports: (_lane, fd) => ({

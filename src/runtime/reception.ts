@@ -50,6 +50,8 @@ export interface ReceptionOptions {
   readonly local: Endpoint;
   readonly relay: Endpoint | undefined;
   readonly discovery: Endpoint | undefined;
+  /** Whether relays that do not speak as RFC 7450 says are asked as they understand. */
+  readonly quirks: boolean;
   readonly lanes: number;
   /** The other descriptors of each lane. */
   ports(lane: number, socket: number): LanePorts;
@@ -82,6 +84,7 @@ export class Reception {
     const machine = new AmtGateway({
       relay: options.relay,
       discovery: options.discovery,
+      quirks: options.quirks,
       entropy: new SystemEntropy(),
     });
     this.#driver = new Driver<GatewayInput, GatewayOutput>(machine, { kind: "timeout" }, (output) =>
@@ -171,6 +174,8 @@ export class Reception {
         return;
       case "accepted":
         return this.tale.accepted(output.type);
+      case "quirk":
+        return this.tale.quirk(output.quirk);
       case "dropped":
         return this.tale.dropped(output.drop);
       case "stopped":

@@ -86,6 +86,7 @@ class RunningRelay implements Service {
       robustness: config.robustness,
       secretInterval: config.secretInterval,
       requireRouterAlert: true,
+      quirks: config.quirks,
       entropy: new SystemEntropy(),
     });
     this.#driver = new Driver<RelayInput, RelayOutput>(
@@ -184,6 +185,8 @@ class RunningRelay implements Service {
         return this.#want(output);
       case "accepted":
         return this.#tale.accepted(output.type);
+      case "quirk":
+        return this.#tale.quirk(output.quirk);
       case "dropped":
         return this.#tale.dropped(output.drop);
       case "tunnel-down":

@@ -37,6 +37,12 @@ export class Tale {
     this.#accepted.set(name, (this.#accepted.get(name) ?? 0) + 1);
   }
 
+  /** Counts what was done for a deployed peer that does not speak as RFC 7450 says. */
+  quirk(quirk: string): void {
+    const name = `amt_quirk_${quirk.replaceAll("-", "_")}`;
+    this.#accepted.set(name, (this.#accepted.get(name) ?? 0) + 1);
+  }
+
   /** Counts what the machine ignored. */
   dropped(verdict: number): void {
     addDrop(this.#drops, "machine", verdictName(verdict) as DropName);

@@ -21,12 +21,14 @@ import {
   AMT_QUERY_FLAGS,
   AMT_QUERY_G,
   AMT_QUERY_L,
+  AMT_QUERY_MISPLACED,
   AMT_REQUEST,
   AMT_REQUEST_E,
   AMT_REQUEST_FLAGS,
   AMT_REQUEST_LENGTH,
   AMT_REQUEST_NONCE,
   AMT_REQUEST_P,
+  AMT_REQUEST_P_MISPLACED,
   AMT_RESPONSE_MAC,
   AMT_RESPONSE_NONCE,
   AMT_TEARDOWN,
@@ -77,6 +79,10 @@ export class RequestView {
   get family(): Family {
     return (this.flags & AMT_REQUEST_P) === 0 ? 4 : 6;
   }
+  /** The bit is set that some deployed gateways take for P, and P is not. */
+  get misplacedP(): boolean {
+    return (this.flags & (AMT_REQUEST_P | AMT_REQUEST_P_MISPLACED)) === AMT_REQUEST_P_MISPLACED;
+  }
   /** E: the gateway decapsulates ECN as RFC 6040 says (RFC 9601). */
   get ecn(): boolean {
     return (this.flags & AMT_REQUEST_E) !== 0;
@@ -104,6 +110,10 @@ export class QueryView extends ResponseView {
   /** L: the relay takes no new tunnels (§5.1.4.4). */
   get limit(): boolean {
     return (this.octets[AMT_QUERY_FLAGS]! & AMT_QUERY_L) !== 0;
+  }
+  /** Bits are set that some deployed relays take for G and L; they count for nothing. */
+  get misplacedFlags(): boolean {
+    return (this.octets[AMT_QUERY_FLAGS]! & AMT_QUERY_MISPLACED) !== 0;
   }
   /** The gateway's port and address as the relay saw them: the last 18 octets if G is set. */
   get gatewayFields(): GatewayFieldsView | undefined {
@@ -220,14 +230,20 @@ export function emitAdvertisement(nonce: number, relay: Address): Uint8Array {
   return octets;
 }
 
-/** A Request of 8 octets: `family` is P, `ecn` is E. */
-export function emitRequest(
-  nonce: number,
-  options: { readonly family: Family; readonly ecn: boolean },
-): Uint8Array {
+export interface RequestOptions {
+  /** P. */
+  readonly family: Family;
+  /** E. */
+  readonly ecn: boolean;
+  /** P stands where some deployed relays read it; default false. */
+  readonly misplacedP?: boolean;
+}
+
+/** A Request of 8 octets. */
+export function emitRequest(nonce: number, options: RequestOptions): Uint8Array {
   const octets = message(AMT_REQUEST, AMT_REQUEST_LENGTH);
-  octets[AMT_REQUEST_FLAGS] =
-    (options.family === 6 ? AMT_REQUEST_P : 0) | (options.ecn ? AMT_REQUEST_E : 0);
+  const p = options.misplacedP === true ? AMT_REQUEST_P_MISPLACED : AMT_REQUEST_P;
+  octets[AMT_REQUEST_FLAGS] = (options.family === 6 ? p : 0) | (options.ecn ? AMT_REQUEST_E : 0);
   writeU32(octets, AMT_REQUEST_NONCE, nonce);
   return octets;
 }

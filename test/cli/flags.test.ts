@@ -45,6 +45,10 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     [0, "http"],
   ],
   "ADDR/LENGTH": [["10.0.0.1/8", "2001:db8::1/64"], ["10.0.0.1"]],
+  "on|off": [
+    ["on", "off"],
+    ["yes", 1],
+  ],
   URL: [["amt://239.1.1.1:5000", "amt://192.0.2.9@232.1.1.1:5000"], ["amt://232.1.1.1:5"]],
   WHERE: [["-", "a.ts", "udp://127.0.0.1:5000"], ["udp://x"]],
 };
@@ -166,6 +170,7 @@ test("a receiver takes an IPv6 stream, a relay, an output and the limits that en
   assert.deepEqual(checked, {
     value: {
       url: { source: "2001:db8::1", group: "ff3e::1", port: 5000 },
+      quirks: true,
       relay: { address: "192.0.2.1", port: 2268 },
       local: { address: "0.0.0.0", port: 0 },
       output: { kind: "udp", to: { address: "127.0.0.1", port: 5000 } },

@@ -22,7 +22,7 @@ test("a file gives its services in order, endpoints parsed and durations in mill
 relays:
   north: { local: 192.0.2.1, ingress: eth1, queryInterval: 60, ingressPorts: [5000, 5001] }
 gateways:
-  home: { local: 198.51.100.2, discovery: "192.52.193.1:2269", tap: tap0, address: 10.9.8.1/24 }
+  home: { local: 198.51.100.2, discovery: "192.52.193.1:2269", tap: tap0, address: 10.9.8.1/24, quirks: off }
 control: /run/c.sock
 `);
   assert.equal(config.control, "/run/c.sock");
@@ -42,6 +42,7 @@ control: /run/c.sock
       queryResponseInterval: 10_000,
       robustness: 2,
       secretInterval: 7_200_000,
+      quirks: true,
       lanes: 1,
     },
   });
@@ -53,6 +54,7 @@ control: /run/c.sock
       discovery: { address: "192.52.193.1", port: 2269 },
       tap: "tap0",
       address: ["10.9.8.1/24"],
+      quirks: false,
       lanes: 1,
     },
   });
@@ -83,6 +85,20 @@ gateways:
       "culvert.yaml:13:5 gateways.home.tun: expected an interface name of 1 to 15 characters, got nothing",
     ],
   );
+});
+
+test("a switch is on or off, true or false, and nothing else", () => {
+  const relay = (value: string) =>
+    `relays: { a: { local: 192.0.2.1, tun: amt0, quirks: ${value} } }`;
+  const quirksOf = (value: string) => {
+    const [instance] = accepted(relay(value)).instances;
+    return instance?.role === "relay" && instance.config.quirks;
+  };
+  assert.deepEqual(["on", "off", "true", "false"].map(quirksOf), [true, false, true, false]);
+  assert.deepEqual(problems(relay("1")), [
+    "culvert.yaml:1:53 relays.a.quirks: expected on or off, got 1",
+  ]);
+  assert.match(problems("relays: { a: { local: 192.0.2.1, tun: true } }")[0]!, /interface name/);
 });
 
 test("an unknown key is an error that suggests what was meant", () => {

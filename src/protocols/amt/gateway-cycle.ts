@@ -17,6 +17,7 @@ import type {
   MembershipQuery,
 } from "../../wire/membership.ts";
 import { newNonce, retryWait } from "./backoff.ts";
+import type { GatewayQuirk, RequestForm, RequestForms } from "./request-forms.ts";
 
 /** For a relay that does not say (RFC 3376 §4.1.7, §8.2; §8.1). */
 const QUERY_INTERVAL: Millis = 125_000;
@@ -32,7 +33,11 @@ const REPORT_MTU = 1_220;
 
 export interface CycleSettings {
   readonly entropy: Entropy;
-  readonly ecn: boolean;
+  /** How the relay is asked; shared by the cycles. */
+  readonly forms: RequestForms;
+  readonly quirk: (quirk: GatewayQuirk) => void;
+  /** A Request of `cycle` takes a nonce for all families: theirs must be asked with it too. */
+  readonly shared: (cycle: Cycle, nonce: number, now: Millis) => void;
   /** The longest wait for an answer. */
   readonly longestRetry: Millis;
   /** Requests without an answer after which the relay counts as lost. */
@@ -56,6 +61,10 @@ type Phase =
   | {
       readonly at: "requesting";
       readonly nonce: number;
+      /** How the last of them was written. */
+      readonly form: RequestForm;
+      /** The nonce of the Requests before, whose form was the right one; undefined if the same. */
+      readonly before: number | undefined;
       readonly tries: number;
       readonly retryAt: Millis;
     }
@@ -76,6 +85,8 @@ export class Cycle {
   readonly #host: MembershipHost;
   #relay: Endpoint | undefined;
   #phase: Phase = IDLE;
+  /** Requests in a row that went unanswered, over all cycles. */
+  #unanswered = 0;
   #requestedAt: Millis = Number.NEGATIVE_INFINITY;
   /** What is still to be said again to a relay that has just learned of us. */
   #repeat:
@@ -120,6 +131,7 @@ export class Cycle {
     this.last = undefined;
     this.reported = false;
     this.answered = false;
+    this.#unanswered = 0;
     this.#repeat = undefined;
   }
 
@@ -144,7 +156,14 @@ export class Cycle {
 
   /** Begins a new cycle: a Request with a new nonce. */
   request(now: Millis): void {
-    this.#ask(newNonce(this.#settings.entropy), 0, now);
+    const nonce = newNonce(this.#settings.entropy);
+    this.#ask(nonce, 0, now);
+    if (this.#settings.forms.oneNonce) this.#settings.shared(this, nonce, now);
+  }
+
+  /** Begins a new cycle with a nonce that is another family's too. */
+  requestWith(nonce: number, now: Millis): void {
+    this.#ask(nonce, 0, now);
   }
 
   /** Begins the next cycle early, because something may have changed. */
@@ -162,12 +181,25 @@ export class Cycle {
 
   /** True when the Query with `nonce` is the one awaited. */
   awaits(nonce: number): boolean {
-    return this.#phase.at === "requesting" && this.#phase.nonce === nonce;
+    const phase = this.#phase;
+    return phase.at === "requesting" && (phase.nonce === nonce || phase.before === nonce);
   }
 
   /** True while any Query is awaited. */
   get requesting(): boolean {
     return this.#phase.at === "requesting";
+  }
+
+  /**
+   * The relay answered the Request with `nonce` by the other family's protocol. If P was misplaced,
+   * it reads P where it belongs, and is asked so at once.
+   */
+  misread(nonce: number, now: Millis): void {
+    const phase = this.#phase;
+    if (phase.at !== "requesting" || phase.nonce !== nonce || !phase.form.misplacedP) return;
+    this.#settings.forms.readsP(now);
+    this.#unanswered = 0;
+    this.#ask(nonce, phase.tries, now);
   }
 
   /** True when the relay saw `view`'s Request come from elsewhere than the one before (§5.2.3.5). */
@@ -184,7 +216,14 @@ export class Cycle {
   accept(view: QueryView, query: MembershipQuery, now: Millis): boolean {
     const moved = this.moved(view);
     const fresh = moved || !this.reported;
-    const tries = this.#phase.at === "requesting" ? this.#phase.tries : 0;
+    const phase = this.#phase;
+    const tries = phase.at === "requesting" ? phase.tries : 0;
+    if (phase.at === "requesting") {
+      const { forms } = this.#settings;
+      forms.answered(this.family, view.nonce === phase.before ? forms.right : phase.form, now);
+      if (view.limit || view.gatewayFields !== undefined) forms.readsP(now);
+    }
+    this.#unanswered = 0;
     const robustness = query.robustness || ROBUSTNESS;
     this.last = { nonce: view.nonce, mac: view.mac.slice(), gateway: view.gateway, robustness };
     if (moved) this.reported = false;
@@ -194,6 +233,8 @@ export class Cycle {
       this.#phase = {
         at: "requesting",
         nonce: newNonce(this.#settings.entropy),
+        form: this.#settings.forms.right,
+        before: undefined,
         tries,
         retryAt,
       };
@@ -221,6 +262,7 @@ export class Cycle {
       else this.rest();
     }
     if (phase.at !== "requesting" || phase.retryAt > now) return true;
+    this.#unanswered++;
     this.#ask(phase.nonce, phase.tries, now);
     if (phase.tries < this.#settings.requestTries) return true;
     this.answered = false;
@@ -237,10 +279,25 @@ export class Cycle {
   /** Sends the Request, for the first time in this cycle if `tries` is 0. */
   #ask(nonce: number, tries: number, now: Millis): void {
     if (this.#relay === undefined) return;
+    const { family } = this;
+    const { entropy, forms, quirk } = this.#settings;
+    const form = forms.form(family, this.#unanswered, now);
+    const last = tries > 0 && this.#phase.at === "requesting" ? this.#phase : undefined;
+    // A relay that reads P there keeps one nonce: ours must not displace the other family's.
+    const shares =
+      form.misplacedP &&
+      !forms.oneNonce &&
+      last?.form.misplacedP !== true &&
+      last?.before === undefined;
+    const asked = shares && last !== undefined ? newNonce(entropy) : nonce;
+    const before = shares ? last?.nonce : last?.before;
+    if (form.misplacedP) quirk("request-misplaced-p");
+    else if (form.ecn !== forms.right.ecn) quirk("request-without-e");
     this.#requestedAt = now;
-    this.#send(emitRequest(nonce, { family: this.family, ecn: this.#settings.ecn }), this.#relay);
+    this.#send(emitRequest(asked, { family, ...form }), this.#relay);
     const retryAt = now + this.#wait(tries);
-    this.#phase = { at: "requesting", nonce, tries: tries + 1, retryAt };
+    this.#phase = { at: "requesting", nonce: asked, form, before, tries: tries + 1, retryAt };
+    if (shares) this.#settings.shared(this, asked, now);
   }
 
   #wait(tries: number): Millis {

@@ -44,6 +44,7 @@ import type { GroupFilter, MembershipQuery } from "../../wire/membership.ts";
 import { RETRY_LONGEST, newNonce, retryWait } from "./backoff.ts";
 import { Cycle } from "./gateway-cycle.ts";
 import { refusal } from "./refusal.ts";
+import { type GatewayQuirk, RequestForms } from "./request-forms.ts";
 
 /** How long a relay that takes no new gateways is left alone (RFC 8777). */
 const HOLD_DOWN: Millis = 600_000;
@@ -60,6 +61,8 @@ export interface GatewayOptions {
   readonly entropy: Entropy;
   /** Whether Teardowns are sent (RECOMMENDED, §5.2.3.7); default true. */
   readonly teardown?: boolean;
+  /** Ask relays that do not answer as some deployed ones understand; default true. */
+  readonly quirks?: boolean;
   /** E: decapsulation treats ECN as RFC 6040 says (RFC 9601 §4); default false. */
   readonly ecn?: boolean;
   /** Requests without an answer after which the relay counts as lost; default 4, some 10 s. */
@@ -96,6 +99,8 @@ export type GatewayOutput =
   /** The relay's General Query, answered already. */
   | { readonly kind: "query"; readonly family: Family; readonly query: MembershipQuery }
   | { readonly kind: "accepted"; readonly type: number }
+  /** A relay was asked as some deployed ones understand, or answered as they do. */
+  | { readonly kind: "quirk"; readonly quirk: GatewayQuirk }
   /** `type` is 0 when the datagram has none. */
   | { readonly kind: "dropped"; readonly drop: Drop; readonly type: number }
   /** All is said and torn down; nothing follows. */
@@ -128,6 +133,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
   readonly #longestRetry: Millis;
   readonly #discovery: Endpoint | undefined;
   readonly #cycles: readonly Cycle[];
+  readonly #forms: RequestForms;
   readonly #out = new Outputs<GatewayOutput>();
   readonly #heldDown = new Map<string, Millis>();
   #teardowns: PendingTeardown[] = [];
@@ -144,9 +150,12 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     this.#longestRetry = options.longestRetry ?? RETRY_LONGEST;
     this.#discovery = options.relay === undefined ? options.discovery : undefined;
     this.#relay = options.relay;
+    this.#forms = new RequestForms(options.ecn ?? false, options.quirks ?? true);
     const settings = {
       entropy: options.entropy,
-      ecn: options.ecn ?? false,
+      forms: this.#forms,
+      quirk: (quirk: GatewayQuirk) => this.#out.push({ kind: "quirk", quirk }),
+      shared: (cycle: Cycle, nonce: number, now: Millis) => this.#share(cycle, nonce, now),
       longestRetry: this.#longestRetry,
       requestTries: options.requestTries ?? REQUEST_TRIES,
       longestQueryInterval: options.longestQueryInterval ?? Number.POSITIVE_INFINITY,
@@ -261,6 +270,7 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     this.#phase = { at: "related" };
     if (before === undefined || !sameEndpoint(before, relay)) {
       if (before !== undefined) this.#tearDown(this.#cycles, before, now);
+      this.#forms.forget();
       for (const cycle of this.#cycles) cycle.use(relay);
       this.#relay = relay;
       this.#out.push({ kind: "relay", endpoint: relay });
@@ -313,11 +323,15 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     if (this.#relay === undefined || !this.#cycles.some((cycle) => cycle.requesting))
       return VERDICT_UNEXPECTED;
     if (!sameEndpoint(from, this.#relay)) return VERDICT_WRONG_PEER;
-    const cycle = this.#cycles.find((one) => one.awaits(view.nonce));
-    if (cycle === undefined) return VERDICT_STALE_NONCE;
+    const awaiting = this.#cycles.filter((one) => one.awaits(view.nonce));
+    if (awaiting.length === 0) return VERDICT_STALE_NONCE;
     const datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert: false });
     if ("drop" in datagram) return datagram.drop;
-    if (datagram.family !== cycle.family) return VERDICT_PROTOCOL_MISMATCH;
+    const cycle = awaiting.find(({ family }) => family === datagram.family);
+    if (cycle === undefined) {
+      for (const other of awaiting) other.misread(view.nonce, now);
+      return VERDICT_PROTOCOL_MISMATCH;
+    }
     const query = datagram.message;
     if (
       query.kind !== "query" ||
@@ -327,11 +341,21 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
     )
       return VERDICT_NOT_GENERAL_QUERY;
 
+    if (view.misplacedFlags) this.#out.push({ kind: "quirk", quirk: "misplaced-flags" });
     if (cycle.moved(view)) this.#moved(cycle, this.#relay, now);
     if (cycle.accept(view, query, now))
       this.#out.push({ kind: "query", family: cycle.family, query });
     else this.#refused(now);
     return undefined;
+  }
+
+  /** Asks for the other families too with the nonce of `cycle`, as long as they have something to ask. */
+  #share(cycle: Cycle, nonce: number, now: Millis): void {
+    for (const other of this.#cycles) {
+      if (other === cycle || !(other.requesting || (other.running && other.wanted))) continue;
+      this.#out.push({ kind: "quirk", quirk: "shared-nonce" });
+      other.requestWith(nonce, now);
+    }
   }
 
   /** The relay sees us at another endpoint: our old tunnel ends, the other family must move too. */

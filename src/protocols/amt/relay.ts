@@ -15,6 +15,7 @@ import {
   VERDICT_DRAINING,
   VERDICT_FAMILY,
   VERDICT_MEMBERSHIP_TYPE,
+  VERDICT_ROUTER_ALERT,
   VERDICT_TUNNEL_LIMIT,
   VERDICT_UNKNOWN_TUNNEL,
   VERDICT_ZERO_NONCE,
@@ -53,6 +54,7 @@ import {
   type UpstreamChange,
 } from "./forwarding.ts";
 import { refusal } from "./refusal.ts";
+import { LENGTHS, type RelayQuirk, RelayQuirks } from "./relay-quirks.ts";
 import { type Report, asksForSomething, withPossibleSources } from "./reports.ts";
 import { RESPONSE_MAC_LENGTH, ResponseMac } from "./response-mac.ts";
 import { type Tunnel, Tunnels } from "./tunnels.ts";
@@ -90,6 +92,8 @@ export interface RelayOptions {
   readonly requireRouterAlert: boolean;
   /** ICMP Destination Unreachable in a row that a tunnel survives; without it, any number. */
   readonly toleratedUnreachable?: number | undefined;
+  /** Serve deployed gateways that do not speak as RFC 7450 says (`relay-quirks.ts`); default true. */
+  readonly quirks?: boolean;
   readonly entropy: Entropy;
 }
 
@@ -134,6 +138,8 @@ export type RelayOutput =
   | RouteChange
   | UpstreamChange
   | { readonly kind: "accepted"; readonly type: number }
+  /** A deployed gateway was met as it is. */
+  | { readonly kind: "quirk"; readonly quirk: RelayQuirk }
   /**
    * A datagram that was ignored. Of an Update only what the reason speaks of: a group that may not
    * be asked for, or what is beyond a limit; the rest is obeyed. `type` is 0 when there is none.
@@ -153,6 +159,7 @@ export interface RelayTunnel {
 export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #options: RelayOptions;
   readonly #mac: ResponseMac;
+  readonly #quirks: RelayQuirks;
   readonly #tunnels = new Tunnels();
   readonly #forwarding: ForwardingTable;
   /** When a tunnel's memberships next need looking at; may be earlier than they do. */
@@ -167,6 +174,9 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     this.#options = options;
     const { entropy, secretInterval, queryInterval } = options;
     this.#mac = new ResponseMac(entropy, secretInterval, SECRET_GRACE * queryInterval);
+    this.#quirks = new RelayQuirks(options.quirks ?? true, (quirk) =>
+      this.#out.push({ kind: "quirk", quirk }),
+    );
     this.#forwarding = new ForwardingTable((change) => this.#out.push(change));
     this.#database = {
       timers: {
@@ -256,6 +266,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   #discovered(octets: Uint8Array, from: Endpoint, to: Endpoint): Drop | undefined {
     const view = parseDiscovery(octets);
     if (typeof view === "number") return view;
+    const trailing = this.#quirks.trailing(view, LENGTHS.discovery);
+    if (trailing !== undefined) return trailing;
     if (view.nonce === 0) return VERDICT_ZERO_NONCE;
     if (this.#draining) return VERDICT_DRAINING;
     const { relayAddresses } = this.#options;
@@ -272,12 +284,17 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   #requested(octets: Uint8Array, from: Endpoint, to: Endpoint, now: Millis): Drop | undefined {
     const view = parseRequest(octets);
     if (typeof view === "number") return view;
+    const trailing = this.#quirks.trailing(view, LENGTHS.request);
+    if (trailing !== undefined) return trailing;
     const { nonce } = view;
+    const manner = this.#quirks.manner(view, from, this.#tunnels.get(from), now);
     const mac = new Uint8Array(RESPONSE_MAC_LENGTH);
-    this.#mac.sign(mac, from, nonce, view.ecn, now);
-    const limit = this.#draining || this.#tunnels.size >= this.#options.maxTunnels;
-    const datagram = this.#queries[view.family];
-    this.#send(emitQuery({ mac, nonce, limit, gateway: from, datagram }), from, to);
+    this.#mac.sign(mac, from, nonce, manner.traits, now);
+    const full = this.#draining || this.#tunnels.size >= this.#options.maxTunnels;
+    const limit = full && manner.limit;
+    const gateway = manner.gatewayFields ? from : undefined;
+    const datagram = this.#queries[manner.family];
+    this.#send(emitQuery({ mac, nonce, limit, gateway, datagram }), from, to);
     return undefined;
   }
 
@@ -287,15 +304,20 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (typeof view === "number") return view;
     if (this.#draining) return VERDICT_DRAINING;
     const { requireRouterAlert } = this.#options;
-    const datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert });
+    let datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert });
+    const unalerted = "drop" in datagram && datagram.drop === VERDICT_ROUTER_ALERT;
+    if (unalerted && this.#quirks.lenient)
+      datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert: false });
     if ("drop" in datagram) return datagram.drop;
     const { family, message, source } = datagram;
     if (message.kind === "query" || message.generation === 1) return VERDICT_MEMBERSHIP_TYPE;
-    const proof = this.#mac.verify(view.mac, from, view.nonce, now);
+    const known = this.#tunnels.get(from);
+    const proof =
+      this.#mac.verify(view.mac, from, view.nonce, now) ?? this.#quirks.oldProof(known, view);
+    if (unalerted && !this.#quirks.noRouterAlert(proof)) return VERDICT_ROUTER_ALERT;
     if (proof === undefined) return VERDICT_BAD_MAC;
     const report = withPossibleSources(message);
 
-    const known = this.#tunnels.get(from);
     if (known === undefined) {
       // Nothing to leave where nothing was joined.
       if (!asksForSomething(report)) return undefined;
@@ -311,6 +333,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       }
     }
     const tunnel = known ?? this.#tunnels.add(from, to, proof.ecn, now);
+    tunnel.driver ||= this.#quirks.isDriver(from, now);
+    tunnel.playerProof = proof.player ? { nonce: view.nonce, mac: view.mac.slice() } : undefined;
     const drop = this.#apply(tunnel, family, report, source, now);
     if (groupsOf(tunnel) === 0) this.#end(tunnel, now);
     else this.#arm(tunnel);
@@ -321,6 +345,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   #tornDown(octets: Uint8Array, now: Millis): Drop | undefined {
     const view = parseTeardown(octets);
     if (typeof view === "number") return view;
+    const trailing = this.#quirks.trailing(view, LENGTHS.teardown);
+    if (trailing !== undefined) return trailing;
     const { gateway } = view;
     if (this.#mac.verify(view.mac, gateway, view.nonce, now) === undefined) return VERDICT_BAD_MAC;
     const tunnel = this.#tunnels.get(gateway);

@@ -9,16 +9,22 @@ import { sipHash24 } from "../../core/siphash.ts";
 /** Octets of a Response MAC. */
 export const RESPONSE_MAC_LENGTH = 6;
 
-/** What a verified MAC tells of the Request that it answers. */
-export interface VerifiedMac {
+/** What a MAC carries from a Request to the Updates that answer it, so that nothing is kept. */
+export interface RequestTraits {
   /** The Request's E flag: the gateway decapsulates ECN as RFC 6040 says (RFC 9601). */
   readonly ecn: boolean;
+  /** The Request was of the players' kind, see `relay-quirks.ts`. */
+  readonly player: boolean;
 }
 
-const PLAIN: VerifiedMac = { ecn: false };
-const ECN: VerifiedMac = { ecn: true };
+export const PLAIN: RequestTraits = { ecn: false, player: false };
+export const ECN: RequestTraits = { ecn: true, player: false };
+export const PLAYER: RequestTraits = { ecn: false, player: true };
+/** All that a Request can be, the usual first. */
+const TRAITS = [PLAIN, ECN, PLAYER];
 
-// What is hashed: E and the family's length, port, nonce, then the address padded to 16 octets.
+// What is hashed: the traits and the family's length, port, nonce, then the address padded to 16
+// octets.
 // The protocol (P) stays out: some gateways use one nonce and one MAC for both protocols.
 const INPUT_KIND = 0;
 const INPUT_PORT = 2;
@@ -26,6 +32,7 @@ const INPUT_NONCE = 4;
 const INPUT_ADDRESS = 8;
 const INPUT_LENGTH = 24;
 const KIND_ECN = 0x80;
+const KIND_PLAYER = 0x40;
 
 /**
  * SipHash-2-4 over the endpoint and the nonce under a secret that is renewed by the clock, cut to 6
@@ -51,9 +58,15 @@ export class ResponseMac {
   }
 
   /** Writes the MAC for a Request from `gateway` with `nonce` to the first 6 octets of `mac`. */
-  sign(mac: Uint8Array, gateway: Endpoint, nonce: number, ecn: boolean, now: Millis): void {
+  sign(
+    mac: Uint8Array,
+    gateway: Endpoint,
+    nonce: number,
+    traits: RequestTraits,
+    now: Millis,
+  ): void {
     this.#renew(now);
-    this.#digest(this.#secret, gateway, nonce, ecn);
+    this.#digest(this.#secret, gateway, nonce, traits);
     for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) mac[i] = this.#octet(i);
   }
 
@@ -61,14 +74,17 @@ export class ResponseMac {
    * What the Request said that `mac` answers; undefined when the MAC is not ours for this endpoint
    * and nonce, or is too old. Takes the same time wherever the octets differ.
    */
-  verify(mac: Uint8Array, gateway: Endpoint, nonce: number, now: Millis): VerifiedMac | undefined {
+  verify(
+    mac: Uint8Array,
+    gateway: Endpoint,
+    nonce: number,
+    now: Millis,
+  ): RequestTraits | undefined {
     this.#renew(now);
-    if (this.#matches(this.#secret, mac, gateway, nonce, false)) return PLAIN;
-    if (this.#matches(this.#secret, mac, gateway, nonce, true)) return ECN;
-    if (this.#previous === undefined || now - this.#since! >= this.#grace) return undefined;
-    if (this.#matches(this.#previous, mac, gateway, nonce, false)) return PLAIN;
-    if (this.#matches(this.#previous, mac, gateway, nonce, true)) return ECN;
-    return undefined;
+    const traits = this.#traits(this.#secret, mac, gateway, nonce);
+    if (traits !== undefined || this.#previous === undefined) return traits;
+    if (now - this.#since! >= this.#grace) return undefined;
+    return this.#traits(this.#previous, mac, gateway, nonce);
   }
 
   /** Brings the secrets up to `now`. No timer is needed: a secret counts only when it is used. */
@@ -86,24 +102,27 @@ export class ResponseMac {
     return Uint32Array.from({ length: 4 }, () => this.#entropy.u32());
   }
 
-  #matches(
+  /** What `mac` was made for under `secret`. */
+  #traits(
     secret: Uint32Array,
     mac: Uint8Array,
     gateway: Endpoint,
     nonce: number,
-    ecn: boolean,
-  ): boolean {
-    this.#digest(secret, gateway, nonce, ecn);
-    let difference = 0;
-    for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) difference |= mac[i]! ^ this.#octet(i);
-    return difference === 0;
+  ): RequestTraits | undefined {
+    return TRAITS.find((traits) => {
+      this.#digest(secret, gateway, nonce, traits);
+      let difference = 0;
+      for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) difference |= mac[i]! ^ this.#octet(i);
+      return difference === 0;
+    });
   }
 
-  #digest(secret: Uint32Array, gateway: Endpoint, nonce: number, ecn: boolean): void {
+  #digest(secret: Uint32Array, gateway: Endpoint, nonce: number, traits: RequestTraits): void {
     const input = this.#input;
     const address = parseAddress(gateway.address)!;
     input.fill(0);
-    input[INPUT_KIND] = address.length | (ecn ? KIND_ECN : 0);
+    input[INPUT_KIND] =
+      address.length | (traits.ecn ? KIND_ECN : 0) | (traits.player ? KIND_PLAYER : 0);
     input[INPUT_PORT] = gateway.port >> 8;
     input[INPUT_PORT + 1] = gateway.port & 0xff;
     for (let i = 0; i < 4; i++) input[INPUT_NONCE + i] = nonce >>> (24 - 8 * i);

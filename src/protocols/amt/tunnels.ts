@@ -21,6 +21,10 @@ export interface Tunnel {
   unreachable: number;
   /** It was announced to the data plane. */
   up: boolean;
+  /** Its gateway is one of the drivers of `relay-quirks.ts`. */
+  driver: boolean;
+  /** The nonce and MAC that its gateway proved last, if that is a player of `relay-quirks.ts`. */
+  playerProof: { readonly nonce: number; readonly mac: Uint8Array } | undefined;
   readonly routers: Partial<Record<Family, MembershipRouter>>;
 }
 
@@ -62,6 +66,8 @@ export class Tunnels {
       ecn,
       unreachable: 0,
       up: false,
+      driver: false,
+      playerProof: undefined,
       routers: {},
     };
     this.#byGateway.set(key, tunnel);

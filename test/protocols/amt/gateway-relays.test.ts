@@ -182,9 +182,17 @@ test("the same relay found again gets no Teardown", () => {
 test("a relay that answers one family is not lost for not answering the other", () => {
   const gateway = found();
   given(gateway, want(G6, include(S6)), 1_000);
-  const outs = drive(gateway, 120_000).map(({ out }) => out);
-  assert.ok(saidOf(outs, "request").length > 4);
-  assert.deepEqual(saidOf(outs, "discovery"), []);
+  const requests = { 4: 0, 6: 0 };
+  for (let at = gateway.deadline()!; at < 120_000; at = gateway.deadline()!) {
+    const outs = given(gateway, { kind: "timeout" }, at);
+    assert.deepEqual(saidOf(outs, "discovery"), []);
+    for (const { family, nonce } of saidOf(outs, "request")) {
+      requests[family]++;
+      if (family === 4) given(gateway, query(nonce), at);
+    }
+  }
+  assert.ok(requests[6] > 4);
+  assert.ok(requests[4] < requests[6]);
 });
 
 test("L sends a gateway that holds nothing there elsewhere, for ten minutes (RFC 7450 §5.1.4.4)", () => {

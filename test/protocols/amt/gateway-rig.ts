@@ -38,6 +38,7 @@ export type Said =
       readonly nonce: number;
       readonly family: Family;
       readonly ecn: boolean;
+      readonly misplacedP: boolean;
     }
   | {
       readonly say: "update";
@@ -64,8 +65,8 @@ export function said(outs: readonly GatewayOutput[]): Said[] {
       case AMT_DISCOVERY:
         return { say: "discovery", to, nonce: new DiscoveryView(octets).nonce };
       case AMT_REQUEST: {
-        const { nonce, family, ecn } = new RequestView(octets);
-        return { say: "request", to, nonce, family, ecn };
+        const { nonce, family, ecn, misplacedP } = new RequestView(octets);
+        return { say: "request", to, nonce, family: misplacedP ? 6 : family, ecn, misplacedP };
       }
       case AMT_UPDATE: {
         const view = new UpdateView(octets);

@@ -2,26 +2,32 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { Endpoint } from "../../../src/core/address.ts";
-import { RESPONSE_MAC_LENGTH, ResponseMac } from "../../../src/protocols/amt/response-mac.ts";
+import {
+  ECN,
+  PLAIN,
+  PLAYER,
+  RESPONSE_MAC_LENGTH,
+  ResponseMac,
+} from "../../../src/protocols/amt/response-mac.ts";
 import { seededEntropy } from "../../sim/entropy.ts";
 import { GATEWAY } from "./rig.ts";
 
 const HOUR = 3_600_000;
 const newMac = (seed = 1) => new ResponseMac(seededEntropy(seed), 2 * HOUR, 250_000);
 
-function signed(mac: ResponseMac, gateway: Endpoint, nonce: number, ecn = false, now = 0) {
+function signed(mac: ResponseMac, gateway: Endpoint, nonce: number, traits = PLAIN, now = 0) {
   const octets = new Uint8Array(RESPONSE_MAC_LENGTH);
-  mac.sign(octets, gateway, nonce, ecn, now);
+  mac.sign(octets, gateway, nonce, traits, now);
   return octets;
 }
 
 test("a MAC verifies and tells the E flag it was made for (RFC 9601 §4)", () => {
   const mac = newMac();
   const plain = signed(mac, GATEWAY, 7);
-  const ecn = signed(mac, GATEWAY, 7, true);
+  const ecn = signed(mac, GATEWAY, 7, ECN);
   assert.notDeepEqual(plain, ecn);
-  assert.deepEqual(mac.verify(plain, GATEWAY, 7, 1), { ecn: false });
-  assert.deepEqual(mac.verify(ecn, GATEWAY, 7, 1), { ecn: true });
+  assert.equal(mac.verify(plain, GATEWAY, 7, 1)?.ecn, false);
+  assert.equal(mac.verify(ecn, GATEWAY, 7, 1)?.ecn, true);
 });
 
 test("a MAC holds for its address, port and nonce only, and for no other secret (RFC 7450 §5.3.5)", () => {
@@ -57,11 +63,11 @@ test("any endpoint and nonce verify", () => {
       address,
       fc.nat(0xffff),
       fc.nat(0xffffffff),
-      fc.boolean(),
-      (a, port, nonce, ecn) => {
+      fc.constantFrom(PLAIN, ECN, PLAYER),
+      (a, port, nonce, traits) => {
         const gateway = { address: a, port };
-        const octets = signed(mac, gateway, nonce, ecn);
-        assert.deepEqual(mac.verify(octets, gateway, nonce, 1), { ecn });
+        const octets = signed(mac, gateway, nonce, traits);
+        assert.deepEqual(mac.verify(octets, gateway, nonce, 1), traits);
       },
     ),
   );
@@ -69,16 +75,16 @@ test("any endpoint and nonce verify", () => {
 
 test("after the secret changes the old MAC holds for the time of grace (RFC 7450 §5.3.5)", () => {
   const mac = newMac();
-  const octets = signed(mac, GATEWAY, 7, false, 0);
+  const octets = signed(mac, GATEWAY, 7, PLAIN, 0);
   assert.ok(mac.verify(octets, GATEWAY, 7, 2 * HOUR - 1));
   assert.ok(mac.verify(octets, GATEWAY, 7, 2 * HOUR));
   assert.ok(mac.verify(octets, GATEWAY, 7, 2 * HOUR + 249_999));
   assert.equal(mac.verify(octets, GATEWAY, 7, 2 * HOUR + 250_000), undefined);
-  assert.notDeepEqual(signed(mac, GATEWAY, 7, false, 2 * HOUR + 250_000), octets);
+  assert.notDeepEqual(signed(mac, GATEWAY, 7, PLAIN, 2 * HOUR + 250_000), octets);
 });
 
 test("a secret that lay idle for several intervals is not taken up again", () => {
   const mac = newMac();
-  const octets = signed(mac, GATEWAY, 7, false, 0);
+  const octets = signed(mac, GATEWAY, 7, PLAIN, 0);
   assert.equal(mac.verify(octets, GATEWAY, 7, 4 * HOUR + 1), undefined);
 });
