@@ -34,6 +34,7 @@ export class AmtSocket {
             local: at,
             reusePort: lanes > 1,
             gro: takesData,
+            trafficClass: takesData,
             zeroChecksum: takesData,
             dontFragment: true,
             receiveBuffer: BUFFER,

@@ -85,6 +85,7 @@ export class Reception {
       relay: options.relay,
       discovery: options.discovery,
       quirks: options.quirks,
+      ecn: true, // the core brings the outer field inside
       entropy: new SystemEntropy(),
     });
     this.#driver = new Driver<GatewayInput, GatewayOutput>(machine, { kind: "timeout" }, (output) =>

@@ -238,7 +238,7 @@ class RunningRelay implements Service {
   #tell(lane: number, output: TunnelUp | RouteChange): void {
     const commands = this.#commands[lane]!;
     if (output.kind === "tunnel-up") {
-      commands.tunnel(output.tunnel, output.gateway);
+      commands.tunnel(output.tunnel, output.gateway, output.ecn);
     } else if (output.kind === "route") {
       const op = output.change === "add" ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE;
       commands.route(op, output.group, output.source);

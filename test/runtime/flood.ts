@@ -34,7 +34,8 @@ export interface Outcome {
 /** Sends `count` datagrams to each of the two; settles when all of them are accounted for. */
 export async function flood(count: number, seed: number): Promise<Outcome> {
   const relay = await startRelay("relay", {
-    local: RELAY,
+    local: [RELAY],
+    quirks: true,
     ingress: "lo",
     maxTunnels: 64,
     maxTunnelsPerAddress: 16,
@@ -50,6 +51,7 @@ export async function flood(count: number, seed: number): Promise<Outcome> {
     local: { address: "127.0.0.1", port: 0 },
     relay: SENDER,
     tun: "cvflood%d",
+    quirks: true,
     lanes: 1,
   });
   const sender = new Sender(seed);
@@ -57,7 +59,7 @@ export async function flood(count: number, seed: number): Promise<Outcome> {
   try {
     for (let sent = 0; sent < count; sent += BATCH) {
       for (const service of [relay, gateway]) {
-        sender.send(service.status().local);
+        sender.send(service.status().local[0]!);
         await taken(service, sent + BATCH);
       }
       if (early === 0 && sent * 10 >= count) early = process.memoryUsage.rss();
