@@ -46,32 +46,28 @@ export async function runDemo(args: readonly string[]): Promise<number> {
 async function play(stage: Stage, options: DemoOptions): Promise<DemoReport> {
   const { rate, seconds, size } = options;
   for (const line of stage.picture) say(line);
-  say(`\n${rate} datagrams a second of ${size} octets, for ${seconds} s`);
-  const plan = { ...stage.source, rate, size, count: rate * seconds };
-  const source = await startSource(stage.sourceHost, plan);
+  say(`\n${rate} datagrams a second of ${size} octets, for ${seconds} s after the last join`);
+  const source = await startSource(stage.sourceHost, { ...stage.source, rate, size });
   const started = performance.now();
   const joined: Joined[] = [];
-  const joining = (async () => {
+  const progress = setInterval(() => say(progressLine(started, source, joined)), 2 * STEP_MS);
+  try {
     for (const i of stage.listeners.keys()) {
       await sleep(STEP_MS);
       joined.push(await stage.join(i));
     }
-  })();
-  const done = source.report(seconds * 1_000 + 30_000);
-  // Both are awaited below; a failure of one while the other is awaited must not end the process.
-  done.catch(() => {});
-  const progress = setInterval(() => say(progressLine(started, source, joined)), 2 * STEP_MS);
-  try {
-    await joining;
-    const { sent, seconds: took } = await done;
+    const latencies = await Promise.all(
+      joined.map(({ latency }) => latency.catch(() => undefined)),
+    );
+    await sleep(seconds * 1_000);
+    const { sent, seconds: took } = await source.stop();
     await settle(joined, sent);
     const daemons = new Map<string, ServiceStatus>();
     for (const [name, daemon] of stage.daemons) daemons.set(name, await daemon.status());
     const listeners: ListenerRow[] = [];
-    for (const [i, { listener, latency }] of joined.entries()) {
-      const joinLatency = await latency.catch(() => undefined);
+    for (const [i, { listener }] of joined.entries()) {
       const report = await listener.leave();
-      listeners.push(row(stage.listeners[i]!, report, sent, options, joinLatency));
+      listeners.push(row(stage.listeners[i]!, report, sent, options, latencies[i]));
     }
     return { sent, offered: (sent * size * 8) / took, listeners, daemons };
   } finally {

@@ -6,6 +6,7 @@ import { PAYLOAD_MIN } from "../lab/payload.ts";
 export interface DemoOptions {
   /** Datagrams a second. */
   readonly rate: number;
+  /** How long the source goes on after the last listener has joined. */
   readonly seconds: number;
   /** Octets of UDP payload. */
   readonly size: number;
@@ -20,7 +21,7 @@ shows what came of it. Exit code 0: not one packet was lost.
 
 Options:
   --rate N      datagrams a second (default 1000)
-  --seconds S   how long the source sends (default 8)
+  --seconds S   how long the source sends after the last join (default 8)
   --size N      octets of each datagram (default 1316)
   --loopback    play on the loopback interface, as without root
   -h, --help    show this
@@ -47,7 +48,7 @@ export function parseDemo(args: readonly string[]): DemoOptions | undefined {
   if (values.help) return undefined;
   return {
     rate: wholeNumber("--rate", values.rate, 1, 1_000_000),
-    seconds: wholeNumber("--seconds", values.seconds, 2, 3_600),
+    seconds: wholeNumber("--seconds", values.seconds, 1, 3_600),
     size: wholeNumber("--size", values.size, PAYLOAD_MIN, 1_400),
     loopback: values.loopback,
   };

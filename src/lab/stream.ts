@@ -16,9 +16,10 @@ export interface SourcePlan {
   readonly device: string;
   /** Octets of UDP payload, at least PAYLOAD_MIN. */
   readonly size: number;
-  /** Datagrams a second, and in all. */
+  /** Datagrams a second. */
   readonly rate: number;
-  readonly count: number;
+  /** Datagrams in all; left out, it goes on until it is stopped. */
+  readonly count?: number;
   readonly ttl: number;
   /** Datagrams of a UDP_SEGMENT train, 2 to 64; left out for one datagram a system call. */
   readonly segments?: number;
@@ -74,6 +75,8 @@ export interface Source {
   sent(): number;
   /** Waits until all are sent. */
   report(milliseconds: number): Promise<SourceReport>;
+  /** Ends it where it is. */
+  stop(): Promise<SourceReport>;
 }
 
 /** A listener that has joined. */
@@ -99,6 +102,10 @@ export async function startSource(host: Host, plan: SourcePlan): Promise<Source>
     program,
     sent: () => events.last("end")?.sent ?? events.last("progress")?.sent ?? 0,
     report: (milliseconds) => events.next("end", milliseconds),
+    stop: () => {
+      program.endInput();
+      return events.next("end", ANSWER_MS);
+    },
   };
 }
 

@@ -23,7 +23,7 @@ test("what is no option, or no fit value of one, is refused by its name", () => 
     [["--rate"], "demo"],
     [["--rate", "0"], "--rate"],
     [["--rate", "1e3"], "--rate"],
-    [["--seconds", "1"], "--seconds"],
+    [["--seconds", "0"], "--seconds"],
     [["--size", "15"], "--size"],
     [["--size", "1401"], "--size"],
   ];

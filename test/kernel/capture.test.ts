@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
-import { Network, heard } from "./culvert.ts";
+import { Network, counted } from "./culvert.ts";
 import { kernelTest } from "./needs.ts";
 
 const COUNT = 200;
@@ -28,11 +28,11 @@ kernelTest(
     ];
     const rate = 100;
     const sources = await Promise.all([
-      network.send("232.1.1.1", COUNT, { rate }),
-      network.send("ff3e::1:1", COUNT, { rate, source: SOURCES_6[0] }),
+      network.send("232.1.1.1", { rate }),
+      network.send("ff3e::1:1", { rate, source: SOURCES_6[0] }),
     ]);
-    for (const source of sources) await source.report(10_000);
-    for (const listener of listeners) await heard(listener, COUNT - 1);
+    for (const listener of listeners) await counted(listener, COUNT);
+    for (const source of sources) await source.stop();
     assert.deepEqual(await gateway.program.stop(), { code: 0, signal: null });
     await capture.stop();
 

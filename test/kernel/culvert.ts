@@ -49,10 +49,10 @@ export class Network {
     return Daemon.start(this.tree.gateways[i], this.#lab.folder, `gateway${i}`, args);
   }
 
-  /** Starts a source of `count` packets, by default 500 a second from the first address. */
-  send(group: string, count: number, plan: Partial<SourcePlan> = {}): Promise<Source> {
+  /** Starts a source; left to itself it sends 500 packets a second from the first address. */
+  send(group: string, plan: Partial<SourcePlan> = {}): Promise<Source> {
     const usual = { port: PORT, source: SOURCES[0], device: "eth0", size: 500, rate: 500, ttl: 8 };
-    return startSource(this.tree.source, { ...usual, group, count, ...plan });
+    return startSource(this.tree.source, { ...usual, group, ...plan });
   }
 
   /** Joins on a gateway's device; without sources, for any. */
@@ -80,7 +80,7 @@ export async function eventually(
   }
 }
 
-/** Waits until a listener's first source has been heard up to its packet number `last`. */
+/** Waits until a listener has heard its first source up to the packet numbered `last`. */
 export async function heard(
   listener: Listener,
   last: number,
@@ -88,6 +88,12 @@ export async function heard(
 ): Promise<void> {
   const reached = () => (listener.progress()?.streams[0]?.last ?? -1) >= last;
   await eventually(`packet ${last} at the listener`, milliseconds, reached);
+}
+
+/** Waits until a listener has counted this many packets. */
+export async function counted(listener: Listener, packets: number): Promise<void> {
+  const reached = () => (listener.progress()?.streams[0]?.received ?? 0) >= packets;
+  await eventually(`${packets} packets at the listener`, 20_000, reached);
 }
 
 /** Milliseconds until a device takes in no more packets; fails when it still does after `limit`. */

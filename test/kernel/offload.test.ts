@@ -7,7 +7,7 @@ import { readPayload } from "../../src/lab/payload.ts";
 import type { SourcePlan } from "../../src/lab/stream.ts";
 import { RELAY, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
-import { DEVICE, Network, PORT, heard } from "./culvert.ts";
+import { DEVICE, Network, PORT, counted, heard } from "./culvert.ts";
 import { kernelTest } from "./needs.ts";
 
 const COUNT = 2_000;
@@ -44,9 +44,9 @@ for (const { name, group, plan } of TRIALS)
       const from = plan.source ?? SOURCES[0];
       const listener = await network.join(0, group, from);
       const tunnel = await Capture.start(lab, network.tree.gateways[0], "eth0", "udp port 2268");
-      const source = await network.send(group, COUNT, plan);
-      await listener.first(5_000);
-      const { sent } = await source.report(10_000);
+      const source = await network.send(group, plan);
+      await counted(listener, COUNT);
+      const { sent } = await source.stop();
       await heard(listener, sent - 1);
       const report = await listener.leave();
       await tunnel.stop();
@@ -71,8 +71,8 @@ kernelTest(
   async (lab) => {
     const network = new Network(lab);
     await network.relay();
-    await network.send("232.1.1.1", 100_000);
-    await network.send("232.1.1.1", 100_000, { source: SOURCES[1] });
+    await network.send("232.1.1.1");
+    await network.send("232.1.1.1", { source: SOURCES[1] });
     const file = path.join(lab.folder, "stream");
     const url = `amt://${SOURCES[0]}@232.1.1.1:${PORT}`;
     const host = network.tree.gateways[1];

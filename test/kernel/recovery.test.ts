@@ -12,14 +12,13 @@ const GROUP = "232.1.1.1";
 const QUICK = ["--query-interval", "2", "--query-response-interval", "1"];
 /** A Query Interval, three tries of a Request, and the start of a process on a busy machine. */
 const RECOVERY_MS = 15_000;
-const ENDLESS = 100_000;
 
 kernelTest("a killed relay that is started again serves its old gateways", [], async (lab) => {
   const network = new Network(lab);
   const options = ["--ingress", "up0", ...QUICK];
   const relay = await network.relay(options);
   await network.gateway(0);
-  const source = await network.send(GROUP, ENDLESS);
+  const source = await network.send(GROUP);
   const listener = await network.join(0, GROUP, SOURCES[0]);
   await listener.first(5_000);
 
@@ -34,7 +33,7 @@ kernelTest("a killed gateway that is started again takes its place", [], async (
   const network = new Network(lab);
   const relay = await network.relay(["--ingress", "up0", ...QUICK]);
   const gateway = await network.gateway(0);
-  const source = await network.send(GROUP, ENDLESS);
+  const source = await network.send(GROUP);
   const before = await network.join(0, GROUP, SOURCES[0]);
   await before.first(5_000);
 
@@ -59,7 +58,7 @@ kernelTest(
     const capture = await Capture.start(lab, host, "eth0", "udp port 2268");
     const relay = await network.relay();
     const gateway = await network.gateway(0);
-    await network.send(GROUP, ENDLESS);
+    await network.send(GROUP);
     const listener = await network.join(0, GROUP, SOURCES[0]);
     await listener.first(5_000);
     assert.notEqual(traces(host), before);

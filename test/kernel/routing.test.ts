@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { RELAY, RELAY_6, SOURCES } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
-import { Network, eventually, heard } from "./culvert.ts";
+import { Network, counted, eventually, heard } from "./culvert.ts";
 import { kernelTest } from "./needs.ts";
 
 const GROUP = "232.1.1.1";
-const COUNT = 1_000;
+const COUNT = 500;
 
 kernelTest(
   "a relay takes what the host's multicast routing forwards, and tells it of the joins",
@@ -27,11 +27,11 @@ kernelTest(
     await router.line(/^routing$/, "stdout", 5_000);
 
     await network.gateway(0);
-    const source = await network.send(GROUP, COUNT);
+    const source = await network.send(GROUP);
     const listener = await network.join(0, GROUP, SOURCES[0]);
-    await listener.first(5_000);
-    await source.report(10_000);
-    await heard(listener, COUNT - 1);
+    await counted(listener, COUNT);
+    const { sent } = await source.stop();
+    await heard(listener, sent - 1);
     const { streams } = await listener.leave();
     await capture.stop();
 
@@ -69,7 +69,7 @@ kernelTest(
       5_000,
       async () => (await relay.status()).tunnels.length === 2,
     );
-    const source = await network.send(GROUP, COUNT);
+    const source = await network.send(GROUP, { count: COUNT });
     await source.report(10_000);
     for (const listener of listeners) await heard(listener, COUNT - 1);
     const { tunnels } = await relay.status();

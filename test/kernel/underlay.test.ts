@@ -65,8 +65,8 @@ kernelTest(
       (await relay.status()).groups.every(({ members }) => members === 2),
     );
     const sources = await Promise.all([
-      network.send(GROUP, COUNT, { size: LARGE }),
-      network.send(GROUP_6, COUNT, { source: SOURCES_6[0] }),
+      network.send(GROUP, { count: COUNT, size: LARGE }),
+      network.send(GROUP_6, { count: COUNT, source: SOURCES_6[0] }),
     ]);
     for (const source of sources) await source.report(10_000);
     for (const listener of listeners) await heard(listener, COUNT - 1);
@@ -123,9 +123,9 @@ kernelTest(
       network.join(1, GROUP_6, SOURCES_6[0]),
     ]);
     const sources = await Promise.all([
-      network.send(GROUP, 2 * COUNT),
-      network.send(GROUP_6, 2 * COUNT, { source: SOURCES_6[0] }),
-      network.send(GROUP, 2 * COUNT, { port: PORT + 2 }),
+      network.send(GROUP, { count: 2 * COUNT }),
+      network.send(GROUP_6, { count: 2 * COUNT, source: SOURCES_6[0] }),
+      network.send(GROUP, { count: 2 * COUNT, port: PORT + 2 }),
     ]);
     for (const listener of listeners) await listener.first(5_000);
     for (const source of sources) await source.report(10_000);
@@ -143,7 +143,7 @@ kernelTest(
 kernelTest("a receiver needs not be told its own address for an IPv6 relay", [], async (lab) => {
   const network = new Network(lab);
   await network.relay(undefined, [RELAY_6]);
-  await network.send(GROUP, 100_000);
+  await network.send(GROUP);
   const file = path.join(lab.folder, "stream");
   const url = `amt://${SOURCES[0]}@${GROUP}:${PORT}`;
   const limits = ["--count", "100", "--timeout", "10", "-o", file];

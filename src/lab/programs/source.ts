@@ -15,6 +15,7 @@ const PROGRESS_EVERY = 250;
 
 const plan = JSON.parse(process.argv[2] ?? "") as SourcePlan;
 const say = (event: SourceEvent) => process.stdout.write(`${JSON.stringify(event)}\n`);
+const count = plan.count ?? Number.MAX_SAFE_INTEGER;
 let ended = false;
 process.stdin.on("end", () => (ended = true)).resume();
 
@@ -63,9 +64,9 @@ const started = performance.now();
 let sent = 0;
 let progressAt = started + PROGRESS_EVERY;
 say({ event: "started" });
-while (!ended && sent < plan.count) {
+while (!ended && sent < count) {
   const now = performance.now();
-  const due = Math.min(plan.count, Math.floor(((now - started) * plan.rate) / 1_000) + segments);
+  const due = Math.min(count, Math.floor(((now - started) * plan.rate) / 1_000) + segments);
   let room = segments === 1 ? BURST : segments;
   while (sent + segments <= due && room > 0) {
     await send(sent, segments);
