@@ -13,6 +13,7 @@ import {
   FRAME_VNET_ETHERNET,
   PUNT_FROM_DEVICE,
   PUNT_FROM_SOCKET,
+  PUNT_SLOTS,
   RING_HEAD,
   RING_TAIL,
   SINK_TUN_PLAIN,
@@ -94,6 +95,19 @@ test("IGMP and MLD of the host are punted whatever stands before them", () => {
       [igmp, mld].map((octets) => [PUNT_FROM_DEVICE, undefined, hex(octets)]),
     );
   }
+});
+
+test("a punt without a sender shows none, whoever's punt was in its slot before", () => {
+  const bed = makeBed("gateway", FRAME_IP);
+  for (let i = 0; i < PUNT_SLOTS; i++) bed.socket.arrivals.push({ octets: query, from: RELAY });
+  bed.run();
+  assert.equal(punts(bed).length, PUNT_SLOTS);
+  bed.inner.arrivals.push({ octets: query.slice(12, 48) });
+  bed.run();
+  assert.deepEqual(
+    punts(bed).map(({ from }) => from),
+    [undefined],
+  );
 });
 
 test("of ICMPv6 only the MLD types are punted (RFC 2710 §3, RFC 3810 §5)", () => {
