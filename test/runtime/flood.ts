@@ -35,7 +35,6 @@ export interface Outcome {
 export async function flood(count: number, seed: number): Promise<Outcome> {
   const relay = await startRelay("relay", {
     local: [RELAY],
-    quirks: true,
     ingress: "lo",
     maxTunnels: 64,
     maxTunnelsPerAddress: 16,
@@ -46,13 +45,14 @@ export async function flood(count: number, seed: number): Promise<Outcome> {
     robustness: 2,
     secretInterval: 7_200_000,
     lanes: 1,
+    quirks: true,
   });
   const gateway = await startGateway("gateway", {
     local: { address: "127.0.0.1", port: 0 },
     relay: SENDER,
     tun: "cvflood%d",
-    quirks: true,
     lanes: 1,
+    quirks: true,
   });
   const sender = new Sender(seed);
   let early = 0;
