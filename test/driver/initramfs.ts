@@ -4,13 +4,15 @@ import { chmodSync, copyFileSync, mkdirSync, realpathSync, writeFileSync } from 
 import path from "node:path";
 import { ToolError, run } from "../../src/lab/tool.ts";
 
-/** The line by which a guest says that its shell listens. */
-export const READY = "# ready";
-/** The start of the line that ends a command's output; its exit status follows. */
-export const EXIT = "# exit ";
+/** What a guest writes when its shell listens; what boots it may have said something before. */
+export const READY = "\n# ready";
+/** What a guest writes behind a command's output; the exit status follows on the line. */
+export const EXIT = "\n# exit ";
 
 /** A guest powers itself off after this many seconds, should nobody be left to do it. */
 const LIFETIME = 300;
+
+const escaped = (text: string) => text.replaceAll("\n", "\\n");
 
 /**
  * The first program: loads the modules in their order, then runs what the second serial port says, a
@@ -30,10 +32,10 @@ ip() { /sbin/ip "$@"; }
 ip link set lo up
 stty -F /dev/ttyS1 raw -echo
 exec < /dev/ttyS1 > /dev/ttyS1 2>&1
-echo "${READY}"
+printf "${escaped(READY)}\\n"
 while read -r command; do
   ( eval "$command" ) < /dev/null
-  echo "${EXIT}$?"
+  printf "${escaped(EXIT)}$?\\n"
 done
 poweroff -f
 `;
