@@ -27,7 +27,7 @@ imageTest(
   async (image) => {
     const lab = new Lab("driver");
     try {
-      const guest = Guest.start(lab, lab.namespace("box"), image, ["tap0", "tap1"]);
+      const guest = Guest.start(lab, lab.namespace("box"), image, ["tap0", "tap1"], "offload");
       await guest.booted();
       assert.equal(await guest.run("uname -r"), `${image.release}\n`);
       assert.match(await guest.run("cat /proc/modules"), /^amt /m);

@@ -16,6 +16,12 @@ import { EXIT, READY } from "./initramfs.ts";
 const BOOT_MS = 60_000;
 const COMMAND_MS = 20_000;
 const MEBIBYTES = 512;
+/** What a network device can leave to its peer, in qemu's words. */
+const OFFLOADS = ["", "guest_", "host_"].flatMap((side) =>
+  (side === "" ? ["csum", "guest_csum", "gso"] : ["tso4", "tso6", "ecn", "ufo"]).map(
+    (name) => side + name,
+  ),
+);
 /** Runs a program, but not if the process that wanted it has ended before its end would have been noticed. */
 const UNLESS_ORPHAN = 'test "$PPID" = "$0" && exec "$@"';
 
@@ -30,8 +36,17 @@ export class Guest {
     this.#console = consoleFile;
   }
 
-  /** Starts a guest; `taps` are devices of `host`, made here, that become its eth0, eth1 and so on. */
-  static start(lab: Lab, host: Namespace, image: DriverImage, taps: readonly string[]): Guest {
+  /**
+   * Starts a guest; `taps` are devices of `host`, made here, that become its eth0, eth1 and so on.
+   * With "offload" frames pass them with checksums to be finished and datagrams to be cut later.
+   */
+  static start(
+    lab: Lab,
+    host: Namespace,
+    image: DriverImage,
+    taps: readonly string[],
+    offload: "offload" | "no-offload",
+  ): Guest {
     const consoleFile = path.join(lab.folder, "console");
     for (const tap of taps) {
       host.ip("tuntap", "add", tap, "mode", "tap");
@@ -39,7 +54,11 @@ export class Guest {
     }
     const nics = taps.flatMap((tap, i) => [
       ...["-netdev", `tap,id=${tap},ifname=${tap},script=no,downscript=no`],
-      ...["-device", `virtio-net-pci,netdev=${tap},mac=02:00:00:00:00:0${i + 1},romfile=`],
+      "-device",
+      [
+        `virtio-net-pci,netdev=${tap},mac=02:00:00:00:00:0${i + 1},romfile=`,
+        ...(offload === "offload" ? [] : OFFLOADS.map((name) => `${name}=off`)),
+      ].join(","),
     ]);
     const program = host.start("setpriv", [
       ...["--pdeathsig", "KILL", "sh", "-c", UNLESS_ORPHAN, `${process.pid}`],

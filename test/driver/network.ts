@@ -76,7 +76,10 @@ export abstract class Bed {
   }
 }
 
-/** The driver as gateway; hosts of its LAN join through it, for it has its device in a bridge. */
+/**
+ * The driver as gateway; hosts of its LAN join through it, for it has its device in a bridge. Nothing
+ * is offloaded, so that captures show what a wire would.
+ */
 export class DriverGateway extends Bed {
   protected readonly device = "amtg";
   readonly #lan: Namespace;
@@ -88,11 +91,12 @@ export class DriverGateway extends Bed {
 
   static async boot(lab: Lab, image: DriverImage): Promise<DriverGateway> {
     const network = new Network(lab);
+    network.withoutOffload();
     const box = network.tree.gateways[0];
     const lan = lab.namespace("lan");
     lab.connect(lan, "eth0", box, "lan0");
     lan.address("eth0", `${DEVICES[0]}/24`, "2001:db8:3::1/64");
-    const guest = Guest.start(lab, box, image, ["tap0", "tap1"]);
+    const guest = Guest.start(lab, box, image, ["tap0", "tap1"], "no-offload");
     join(box, "br0", "eth0", "tap0");
     join(box, "br1", "lan0", "tap1");
     await guest.booted();
@@ -117,14 +121,14 @@ export class DriverGateway extends Bed {
   }
 }
 
-/** The driver as relay, into which the guest's own multicast routing forwards. */
+/** The driver as relay, into which the guest's own multicast routing forwards; with offloads. */
 export class DriverRelay extends Bed {
   protected readonly device = "amtr";
 
   static async boot(lab: Lab, image: DriverImage): Promise<DriverRelay> {
     const network = new Network(lab);
     const box = network.tree.relay;
-    const guest = Guest.start(lab, box, image, ["tap0", "tap1"]);
+    const guest = Guest.start(lab, box, image, ["tap0", "tap1"], "offload");
     box.ip("link", "del", "br0");
     join(box, "br0", "down0", "down1", "tap0");
     join(box, "br1", "up0", "tap1");

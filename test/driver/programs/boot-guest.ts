@@ -6,6 +6,6 @@ import { needImage } from "../needs.ts";
 const image = needImage();
 if (typeof image === "string") throw new Error(image);
 const lab = new Lab("driver");
-const { pid } = Guest.start(lab, lab.namespace("box"), image, ["tap0"]);
+const { pid } = Guest.start(lab, lab.namespace("box"), image, ["tap0"], "offload");
 process.stdout.write(`${JSON.stringify({ pid })}\n`);
 setInterval(() => {}, 1_000);
