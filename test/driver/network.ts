@@ -50,27 +50,23 @@ export abstract class Bed {
   }
 
   async relay(...options: string[]): Promise<Daemon> {
-    return this.#noted(await this.network.relay(["--ingress", "up0", ...options]));
+    return this.noted(await this.network.relay(["--ingress", "up0", ...options]));
   }
 
   async gateway(i: 0 | 1): Promise<Daemon> {
-    return this.#noted(await this.network.gateway(i, "--discovery"));
+    return this.noted(await this.network.gateway(i, "--discovery"));
   }
 
   async send(group: string, count: number, plan: Partial<SourcePlan> = {}): Promise<Source> {
-    return this.#noted(await this.network.send(group, count, plan));
+    return this.noted(await this.network.send(group, count, plan));
   }
 
   protected async listen(joined: Promise<Listener>): Promise<Listener> {
-    return this.#noted(await joined);
+    return this.noted(await joined);
   }
 
-  /** Starts a program that ends with the test. */
-  start(host: Namespace, command: string, args: readonly string[]): Program {
-    return this.#noted({ program: host.start(command, args) }).program;
-  }
-
-  #noted<T extends { readonly program: Program }>(started: T): T {
+  /** Something that ends with the test. */
+  noted<T extends { readonly program: Program }>(started: T): T {
     this.#programs.add(started.program);
     return started;
   }
@@ -155,10 +151,13 @@ export class DriverRelay extends Bed {
     await this.guest.run("> /tmp/routes");
     for (const line of [...devices, ...routes]) await this.guest.run(`echo ${line} >> /tmp/routes`);
     await this.guest.run("smcrouted -N -f /tmp/routes -P /tmp/pid");
+    await this.guest.run("until [ -s /tmp/pid ]; do usleep 10000; done");
   }
 
   override async down(): Promise<void> {
-    await this.guest.run("kill $(cat /tmp/pid)");
+    // The next one can't start before this one has let go of the kernel's routing.
+    await this.guest.run("p=$(cat /tmp/pid) && kill $p && while [ -d /proc/$p ]; do usleep 10000; done");
+    await this.guest.run("rm -f /tmp/pid");
     await super.down();
   }
 

@@ -1,20 +1,15 @@
 /**
- * Linux's own driver as relay, our gateway and receiver. What the driver does not do: it keeps no
+ * Linux's own driver as relay, our gateway. What the driver does not do: it keeps no
  * sources apart, and after an IGMPv3 leave it sends on until its timers end; so it is the gateway
  * that has to keep away what is not wanted.
  */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
-import { readPayload } from "../../src/lab/payload.ts";
-import { GATEWAYS, RELAY, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
-import { DEVICE, PORT, eventually, heard, silence } from "../kernel/culvert.ts";
+import { SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
+import { DEVICE, heard, silence } from "../kernel/culvert.ts";
 import { bedTests } from "./needs.ts";
 import { DriverRelay } from "./network.ts";
 
 const driverTest = bedTests((lab, image) => DriverRelay.boot(lab, image));
-const COMMAND = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
 const COUNT = 1_000;
 const ENDLESS = 100_000;
@@ -22,8 +17,6 @@ const ENDLESS = 100_000;
 const JOIN_MS = 15_000;
 /** The Last Member Query Time (RFC 3376 §8.8: 2 s), and a second for the way. */
 const LEAVE_MS = 5_000;
-/** The driver tells a gateway's packets by its address only, and its port must stay. */
-const FIXED_PORT = 40_009;
 
 const FAMILIES = [
   { inner: "IPv4", group: "232.1.1.1", sources: SOURCES },
@@ -67,27 +60,6 @@ for (const { inner, group, sources } of FAMILIES) {
       [[sources[0], 0, 0]],
     );
   });
-
-  driverTest(
-    `a receiver takes an ${inner} stream from Linux's relay, also from one that was made anew`,
-    async (bed, lab) => {
-      await bed.up(group);
-      await bed.send(group, ENDLESS, { source: sources[0], rate: 200 });
-      const file = path.join(lab.folder, `stream-${inner}`);
-      const [source, to] = [sources[0], group].map((address) =>
-        inner === "IPv6" ? `[${address}]` : address,
-      );
-      const ends = ["--relay", RELAY, "--local", `${GATEWAYS[1]}:${FIXED_PORT}`, "-o", file];
-      const args = [COMMAND, "receive", `amt://${source}@${to}:${PORT}`, ...ends];
-      bed.start(bed.network.tree.gateways[1], process.execPath, args);
-      const last = () => lastSequence(file);
-      await eventually("a hundred payloads", JOIN_MS, () => last() >= 100);
-      await bed.down();
-      const before = last();
-      await bed.up(group);
-      await eventually("a hundred more", 2 * JOIN_MS, () => last() >= before + 100);
-    },
-  );
 }
 
 driverTest("groups of both families come through one tunnel of Linux's relay", async (bed) => {
@@ -131,14 +103,3 @@ driverTest("a killed gateway that is started again is served by Linux's relay", 
   await after.first(JOIN_MS);
   await heard(after, source.sent() + 100);
 });
-
-/** The sequence number of the last whole payload, of 500 octets each, in a file; -1 without one. */
-function lastSequence(file: string): number {
-  try {
-    const octets = readFileSync(file);
-    const at = Math.floor(octets.length / 500) * 500 - 500;
-    return at < 0 ? -1 : (readPayload(octets.subarray(at, at + 500))?.sequence ?? -1);
-  } catch {
-    return -1;
-  }
-}
