@@ -156,7 +156,9 @@ export class DriverRelay extends Bed {
 
   override async down(): Promise<void> {
     // The next one can't start before this one has let go of the kernel's routing.
-    await this.guest.run("p=$(cat /tmp/pid) && kill $p && while [ -d /proc/$p ]; do usleep 10000; done");
+    await this.guest.run(
+      "p=$(cat /tmp/pid) && kill $p && while [ -d /proc/$p ]; do usleep 10000; done",
+    );
     await this.guest.run("rm -f /tmp/pid");
     await super.down();
   }

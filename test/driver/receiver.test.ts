@@ -20,8 +20,18 @@ const RECOVERY_MS = 30_000;
 const FIXED_PORT = 40_009;
 
 const FAMILIES = [
-  { inner: "IPv4", group: "232.1.1.1", sources: SOURCES, url: `amt://${SOURCES[0]}@232.1.1.1:${PORT}` },
-  { inner: "IPv6", group: "ff3e::1:1", sources: SOURCES_6, url: `amt://[${SOURCES_6[0]}]@[ff3e::1:1]:${PORT}` },
+  {
+    inner: "IPv4",
+    group: "232.1.1.1",
+    sources: SOURCES,
+    url: `amt://${SOURCES[0]}@232.1.1.1:${PORT}`,
+  },
+  {
+    inner: "IPv6",
+    group: "ff3e::1:1",
+    sources: SOURCES_6,
+    url: `amt://[${SOURCES_6[0]}]@[ff3e::1:1]:${PORT}`,
+  },
 ] as const;
 
 for (const { inner, group, sources, url } of FAMILIES)
