@@ -10,8 +10,14 @@ import type { Bed } from "./network.ts";
 const REQUIRE_ALL = process.env["CULVERT_REQUIRE_ALL"] === "1";
 const say = (text: string) => process.stderr.write(`kernel laboratory: ${text}\n`);
 
-/** The image, or why there can be none; made if there is none yet. */
+let answer: DriverImage | string | undefined;
+
+/** The image, or why there can be none; made if there is none yet, and not tried for twice. */
 export function needImage(): DriverImage | string {
+  return (answer ??= findImage());
+}
+
+function findImage(): DriverImage | string {
   const obstacle = imageObstacle() ?? labObstacle();
   if (obstacle !== undefined) return obstacle;
   try {

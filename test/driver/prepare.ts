@@ -1,16 +1,7 @@
-/** Makes the kernel laboratory's image ahead of the tests; says what it does and what hinders it. */
-import { labObstacle } from "../../src/lab/lab.ts";
-import { ToolError } from "../../src/lab/tool.ts";
-import { driverImage, imageObstacle } from "./image.ts";
+/** Makes the kernel laboratory's image ahead of the tests, which have less time than a download takes. */
+import { needImage } from "./needs.ts";
 
-const say = (text: string) => process.stdout.write(`kernel laboratory: ${text}\n`);
-const obstacle = imageObstacle() ?? labObstacle();
-if (obstacle === undefined)
-  try {
-    say(`ready with Linux ${driverImage(say).release}`);
-  } catch (error) {
-    if (!(error instanceof ToolError)) throw error;
-    // The tests that need it say so themselves.
-    say(error.message);
-  }
-else say(obstacle);
+const image = needImage();
+// The tests that need it say so themselves, each skipped or failed for the reason.
+const outcome = typeof image === "string" ? image : `ready with Linux ${image.release}`;
+process.stderr.write(`kernel laboratory: ${outcome}\n`);
