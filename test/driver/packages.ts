@@ -80,7 +80,9 @@ function exact({ name, version }: Package): string {
 function apt(args: readonly string[], cwd: string): void {
   const command = requireApt("apt-get");
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const once = () => spawnSync(command, args, { cwd, env, encoding: "utf8" });
+  // Somebody else may be installing something too.
+  const patient = ["-o", "DPkg::Lock::Timeout=60", ...args];
+  const once = () => spawnSync(command, patient, { cwd, env, encoding: "utf8" });
   let done = once();
   if (done.status !== 0) {
     run(command, ["-q", "update"]);

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
+import { Capture } from "../kernel/capture.ts";
 import { DEVICE, heard, silence } from "../kernel/culvert.ts";
 import { bedTests } from "./needs.ts";
 import { DriverRelay } from "./network.ts";
@@ -19,29 +20,34 @@ const JOIN_MS = 15_000;
 const LEAVE_MS = 5_000;
 
 const FAMILIES = [
-  { inner: "IPv4", group: "232.1.1.1", sources: SOURCES },
-  { inner: "IPv6", group: "ff3e::1:1", sources: SOURCES_6 },
+  { inner: "IPv4", group: "232.1.1.1", sources: SOURCES, field: "ip.src" },
+  { inner: "IPv6", group: "ff3e::1:1", sources: SOURCES_6, field: "ipv6.src" },
 ] as const;
 
-for (const { inner, group, sources } of FAMILIES) {
+for (const { inner, group, sources, field } of FAMILIES) {
   driverTest(
     `from Linux's relay an ${inner} listener gets its source, whole, until it leaves`,
-    async (bed) => {
+    async (bed, lab) => {
+      const host = bed.network.tree.gateways[0];
       await bed.up(group);
       await bed.gateway(0);
+      const device = await Capture.start(lab, host, DEVICE, "udp");
       const listener = await bed.join(0, group, sources[0]);
       await bed.send(group, ENDLESS, { source: sources[1] });
       const source = await bed.send(group, ENDLESS, { source: sources[0] });
       await listener.first(JOIN_MS);
       await heard(listener, source.sent() + COUNT);
       const { streams } = await listener.leave();
-      const host = bed.network.tree.gateways[0];
       await silence(() => host.counter(DEVICE, "rx_packets"), LEAVE_MS);
+      await device.stop();
 
       assert.deepEqual(
         streams.map((stream) => [stream.source, stream.lost, stream.duplicated, stream.outOfOrder]),
         [[sources[0], 0, 0, 0]],
       );
+      // Not the listener's socket but the gateway kept the other source away.
+      assert.deepEqual([...new Set(device.values(field, "udp"))], [sources[0]]);
+      assert.deepEqual(device.faults().slice(0, 5), []);
     },
   );
 
