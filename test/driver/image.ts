@@ -3,10 +3,11 @@
  * a folder a kernel. The driver is off in Debian's configuration; its one file is built as a module.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { isRunning } from "../../src/lab/lab.ts";
 import { ToolError, findTool, requireTool, run } from "../../src/lab/tool.ts";
 import { makeInitramfs } from "./initramfs.ts";
 import { download, install, isInstalled, newest, newestKernel } from "./packages.ts";
@@ -23,15 +24,18 @@ export interface DriverImage {
 const CACHE = fileURLToPath(new URL("../../../.cache/driver/", import.meta.url));
 const KERNEL = "vmlinuz";
 const INITRAMFS = "initramfs.cpio.gz";
+/** Folders in which an image is made; the process's number follows. */
+const MAKING = "making-";
 /** What this makes changes with these files, so that an image knows how it was made. */
 const RECIPE = ["image.js", "initramfs.js"];
 /** Modules of a guest beside the driver; what they need is found out. */
 const MODULES = ["virtio_pci", "virtio_net", "bridge"];
 
-/** Why no image can be made or used here; undefined if it can be tried. */
+/** Why no guest can be had here; undefined if it can be tried. */
 export function imageObstacle(): string | undefined {
   if (process.arch !== "x64") return `the kernel laboratory needs x86-64; this is ${process.arch}`;
   if (findTool("apt-get") === undefined) return "the kernel laboratory needs a Debian system";
+  if (!existsSync("/dev/net/tun")) return "the kernel laboratory needs /dev/net/tun";
   return undefined;
 }
 
@@ -46,7 +50,8 @@ export function driverImage(say: (text: string) => void): DriverImage {
   if (found !== undefined) return imageIn(path.join(CACHE, found));
   const packages = newestKernel();
   const folder = path.join(CACHE, `${packages.release}${suffix}`);
-  const work = path.join(CACHE, `making-${process.pid}`);
+  for (const name of made.filter(isStale)) rmSync(path.join(CACHE, name), { recursive: true });
+  const work = path.join(CACHE, `${MAKING}${process.pid}`);
   mkdirSync(work, { recursive: true });
   try {
     make(work, packages, say);
@@ -57,6 +62,11 @@ export function driverImage(say: (text: string) => void): DriverImage {
     rmSync(work, { recursive: true, force: true });
   }
   return imageIn(folder);
+}
+
+/** True for what no recipe of today has made, unless somebody is at it. */
+function isStale(name: string): boolean {
+  return !name.startsWith(MAKING) || !isRunning(Number(name.slice(MAKING.length)));
 }
 
 function imageIn(folder: string): DriverImage {

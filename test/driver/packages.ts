@@ -88,8 +88,9 @@ function apt(args: readonly string[], cwd: string): void {
     run(command, ["-q", "update"]);
     done = once();
   }
-  if (done.status !== 0)
-    throw new ToolError(`apt-get ${args.join(" ")}`, `${done.stdout}${done.stderr}`.trim());
+  if (done.status === 0) return;
+  const errors = done.stderr.split("\n").filter((line) => line.startsWith("E: "));
+  throw new ToolError(`apt-get ${args.join(" ")}`, errors.join(" "));
 }
 
 function requireApt(name: "apt-get" | "apt-cache"): string {
