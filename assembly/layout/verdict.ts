@@ -65,6 +65,7 @@ export const VERDICT_ZERO_NONCE = 53;
 export const VERDICT_HELD_DOWN = 54;
 export const VERDICT_ANY_SOURCE = 55;
 export const VERDICT_ECN = 56;
+export const VERDICT_DENIED = 57;
 
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -4,9 +4,10 @@
  * both. Read `relay.ts` for how they are used.
  */
 import { z } from "zod";
-import type { Endpoint } from "../core/address.ts";
-import { endpointText, isUnspecified, parseAddress } from "../core/address.ts";
+import type { Address, Endpoint } from "../core/address.ts";
+import { endpointText, formatAddress, isUnspecified, parseAddress } from "../core/address.ts";
 import type { Millis } from "../core/machine.ts";
+import { canonicalPrefix } from "../core/prefix.ts";
 import {
   isTunnelEnd,
   parseAmtUrl,
@@ -128,6 +129,16 @@ export function socketPath<const O extends FieldOptions>(options: O): FieldOf<O,
   });
 }
 
+/** A path of the file system. */
+export function filePath<const O extends FieldOptions>(options: O): FieldOf<O, string> {
+  return field(options, {
+    takes: "FILE",
+    expected: "the path of a file",
+    read: (input) =>
+      typeof input === "string" && input !== "" && !input.includes("\0") ? input : undefined,
+  });
+}
+
 /** An endpoint of this host or a wildcard; port 0 lets the system choose. */
 export function localEndpoint<const O extends FieldOptions & { readonly port: number }>(
   options: O,
@@ -167,6 +178,28 @@ export function remoteEndpoint<const O extends FieldOptions & { readonly port: n
 /** A list of UDP ports. */
 export function ports<const O extends FieldOptions>(options: O): FieldOf<O, number[]> {
   return listField(options, wholeNumber("PORT", "a UDP port", { min: 1, max: 65_535 }));
+}
+
+/** A list of unicast addresses. */
+export function addresses<const O extends FieldOptions>(options: O): FieldOf<O, Address[]> {
+  return listField(options, {
+    takes: "ADDR",
+    expected: "a unicast IPv4 or IPv6 address that is not link-local",
+    read: (input) => {
+      const octets = typeof input === "string" ? parseAddress(input) : undefined;
+      if (octets === undefined || !isTunnelEnd(octets)) return undefined;
+      return formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
+    },
+  });
+}
+
+/** A list of prefixes that addresses are matched with. */
+export function networks<const O extends FieldOptions>(options: O): FieldOf<O, string[]> {
+  return listField(options, {
+    takes: "PREFIX",
+    expected: "a prefix with no bits set behind its length, as 232.0.0.0/8, or an address",
+    read: (input) => (typeof input === "string" ? canonicalPrefix(input) : undefined),
+  });
 }
 
 /** A list of interface addresses with their prefix lengths. */

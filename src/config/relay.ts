@@ -1,6 +1,17 @@
 /** The configuration of an AMT relay (RFC 7450 §5.3): fields, defaults and limits. */
 import { z } from "zod";
-import { count, interfaceName, localEndpoints, octets, ports, seconds, toggle } from "./field.ts";
+import {
+  addresses,
+  count,
+  filePath,
+  interfaceName,
+  localEndpoints,
+  networks,
+  octets,
+  ports,
+  seconds,
+  toggle,
+} from "./field.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
 /** The UDP port of AMT relays (RFC 7450 §7). */
@@ -11,6 +22,10 @@ const fields = {
     port: AMT_PORT,
     help: `an endpoint that gateways reach, also advertised to them; port ${AMT_PORT} if left out`,
     driver: "local, relay_port",
+  }),
+  advertise: addresses({
+    optional: true,
+    help: "the unicast addresses to tell in Relay Advertisements, as when `local` is anycast; `local` if left out, also for a family that is not listed",
   }),
   ingress: interfaceName({
     optional: true,
@@ -30,6 +45,12 @@ const fields = {
     max: 1_048_576,
     help: "gateways served at once; the Linux driver's default is 128",
     driver: "max_tunnels",
+  }),
+  resumeTunnels: count({
+    optional: true,
+    min: 0,
+    max: 1_048_575,
+    help: "tunnels left at which a relay that was full takes new ones again; 95 % of maxTunnels if left out",
   }),
   maxTunnelsPerAddress: count({
     fallback: 256,
@@ -73,6 +94,37 @@ const fields = {
     max: 7_200,
     help: "age at which the secret of the Response MAC is replaced (RFC 7450 §5.3.5)",
   }),
+  secretFile: filePath({
+    optional: true,
+    help: "holds a secret of 16 octets or more, for relays that share one anycast address: with the same secret, query interval and secret interval, and clocks that agree to within the query interval, each verifies what another has signed; a random secret if left out",
+  }),
+  discoveryRate: rate("Relay Discoveries", 10_000),
+  discoveryRatePerAddress: ratePerAddress("Relay Discoveries", 100),
+  requestRate: rate("Requests", 50_000),
+  requestRatePerAddress: ratePerAddress("Requests", 1_000),
+  updateRate: rate("Membership Updates and Teardowns", 50_000),
+  updateRatePerAddress: ratePerAddress("Membership Updates and Teardowns", 5_000),
+  allowGateways: networks({
+    optional: true,
+    help: "gateways that are heard, by their address; all if left out",
+  }),
+  denyGateways: networks({ optional: true, help: "gateways that are not heard" }),
+  allowGroups: networks({
+    optional: true,
+    help: "groups that gateways may ask for; all if left out",
+  }),
+  denyGroups: networks({ optional: true, help: "groups that gateways may not ask for" }),
+  allowSources: networks({
+    optional: true,
+    help: "sources that gateways may ask for; all if left out. With this or denySources, memberships that do not name their sources are refused",
+  }),
+  denySources: networks({ optional: true, help: "sources that gateways may not ask for" }),
+  drain: seconds({
+    fallback: 0,
+    min: 0,
+    max: 604_800,
+    help: "how long a relay that is told to end still serves its gateways, while it takes no new ones (L, RFC 7450 §5.1.4.4); it ends sooner when all have left",
+  }),
   quirks: toggle({
     fallback: "on",
     help: "serve deployed gateways that do not speak as RFC 7450 says: Linux's driver, players",
@@ -86,6 +138,24 @@ const fields = {
   lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads for each endpoint" }),
 };
 
+function rate(messages: string, fallback: number) {
+  return count({
+    fallback,
+    min: 1,
+    max: 100_000_000,
+    help: `${messages} a second that are taken from all addresses without a tunnel together`,
+  });
+}
+
+function ratePerAddress(messages: string, fallback: number) {
+  return count({
+    fallback,
+    min: 1,
+    max: 100_000_000,
+    help: `${messages} a second that are taken from one address`,
+  });
+}
+
 export const relay = {
   role: "relay",
   section: "relays",
@@ -93,7 +163,7 @@ export const relay = {
   oneOf: [["ingress", "tun"]],
   needs: { ingressPorts: "ingress" },
   // RFC 3376 §8.3
-  below: { queryResponseInterval: "queryInterval" },
+  below: { queryResponseInterval: "queryInterval", resumeTunnels: "maxTunnels" },
 } as const satisfies System;
 
 type Values = z.output<z.ZodObject<typeof fields>>;

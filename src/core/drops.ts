@@ -99,6 +99,7 @@ export const DROPS = [
     "a source-specific group asked for without its source (RFC 4604)",
   ),
   row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
+  row(verdict.VERDICT_DENIED, "denied", "a gateway, group or source that a list does not admit"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

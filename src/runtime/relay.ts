@@ -16,7 +16,8 @@ import {
   TRAIN_SEGMENTS_MAX,
 } from "../../assembly/layout/arena.ts";
 import type { RelayConfig } from "../config/relay.ts";
-import { sameEndpoint, type Endpoint } from "../core/address.ts";
+import { familyOf, sameEndpoint, type Address, type Endpoint } from "../core/address.ts";
+import type { Millis } from "../core/machine.ts";
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
 import { monotonic } from "../os/clock.ts";
@@ -32,6 +33,7 @@ import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
 import type { Service, ServiceStatus } from "./service.ts";
+import { readSharedSecret } from "./shared-secret.ts";
 import { Tale } from "./tale.ts";
 
 /** Starts a relay; settles when it serves. Throws ConfigError or OsError. */
@@ -62,11 +64,16 @@ class RunningRelay implements Service {
   #lanes: LaneSet | undefined;
   #stopping: Promise<void> | undefined;
   #draining = false;
+  /** Ends the wait of a drain. */
+  #drained: () => void = () => undefined;
 
   constructor(name: string, config: RelayConfig) {
     this.#tale = new Tale(name, "relay");
     this.ended = this.#tale.ended;
     this.#config = config;
+    const { secretFile } = config;
+    const sharedSecret =
+      secretFile === undefined ? undefined : readSharedSecret(secretFile, `${name}.secretFile`);
     this.#places = openPlaces(config);
     try {
       const mtu = Math.max(...this.#places.map((place) => place.mtu));
@@ -76,8 +83,9 @@ class RunningRelay implements Service {
       throw error;
     }
     this.#machine = new AmtRelay({
-      relayAddresses: config.local.map(({ address }) => address),
+      relayAddresses: advertised(config),
       maxTunnels: config.maxTunnels,
+      resumeTunnels: config.resumeTunnels,
       maxTunnelsPerAddress: config.maxTunnelsPerAddress,
       maxGroups: config.maxGroups,
       maxSources: config.maxSources,
@@ -85,6 +93,13 @@ class RunningRelay implements Service {
       queryResponseInterval: config.queryResponseInterval,
       robustness: config.robustness,
       secretInterval: config.secretInterval,
+      sharedSecret,
+      rates: {
+        discovery: { perAddress: config.discoveryRatePerAddress, strangers: config.discoveryRate },
+        request: { perAddress: config.requestRatePerAddress, strangers: config.requestRate },
+        update: { perAddress: config.updateRatePerAddress, strangers: config.updateRate },
+      },
+      access: config,
       requireRouterAlert: true,
       quirks: config.quirks,
       entropy: new SystemEntropy(),
@@ -144,11 +159,31 @@ class RunningRelay implements Service {
 
   async #drain(): Promise<void> {
     this.#draining = true;
-    this.#driver.handle({ kind: "drain" });
+    if (this.#config.drain > 0 && !this.#isEmpty) {
+      this.#driver.handle({ kind: "drain" });
+      await this.#wait(this.#config.drain);
+    }
+    this.#driver.handle({ kind: "stop" });
     await this.#end(undefined);
   }
 
+  /** Waits so long, or until no tunnel is left, or the relay has failed. */
+  async #wait(time: Millis): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, time);
+      this.#drained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  get #isEmpty(): boolean {
+    return this.#machine.tunnels().next().done === true;
+  }
+
   async #end(reason: Error | undefined): Promise<void> {
+    this.#drained();
     this.#driver.close();
     await this.#lanes?.stop();
     this.#close();
@@ -190,6 +225,7 @@ class RunningRelay implements Service {
       case "dropped":
         return this.#tale.dropped(output.drop);
       case "tunnel-down":
+        if (this.#draining && this.#isEmpty) this.#drained();
         return;
       case "tunnel-up":
         this.#laneOf[output.tunnel] = this.#homeOf(output);
@@ -248,6 +284,13 @@ class RunningRelay implements Service {
     }
     if (commands.backlog > 0) this.#lanes?.flush();
   }
+}
+
+/** What Advertisements tell: the given addresses, and our own of a family that none is given for. */
+function advertised({ advertise = [], local }: RelayConfig): Address[] {
+  const families = new Set(advertise.map(familyOf));
+  const own = local.map(({ address }) => address);
+  return [...advertise, ...own.filter((address) => !families.has(familyOf(address)))];
 }
 
 /** Opens the sockets of all endpoints. */

@@ -45,6 +45,15 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     [0, "http"],
   ],
   "ADDR/LENGTH": [["10.0.0.1/8", "2001:db8::1/64"], ["10.0.0.1"]],
+  ADDR: [
+    ["192.0.2.1", "2001:db8::1"],
+    ["239.1.1.1", "192.0.2.1/32"],
+  ],
+  PREFIX: [
+    ["232.0.0.0/8", "ff3e::/32", "192.0.2.9"],
+    ["10.0.0.1/8", "192.0.2.0/33"],
+  ],
+  FILE: [["/etc/culvert/secret"], [""]],
   "on|off": [
     ["on", "off"],
     ["yes", 1],

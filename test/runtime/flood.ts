@@ -7,6 +7,9 @@ import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import { ARENA_TX, TX_CAPACITY } from "../../assembly/layout/arena.ts";
 import * as system from "../../assembly/layout/system.ts";
+import { check } from "../../src/config/check.ts";
+import type { ConfigOf, Role } from "../../src/config/systems.ts";
+import { endpointText } from "../../src/core/address.ts";
 import { createArena } from "../../src/engine/core.ts";
 import { baseAddress, close, sendmmsg } from "../../src/os/libc.ts";
 import { encodeSockaddr } from "../../src/os/sockaddr.ts";
@@ -31,29 +34,34 @@ export interface Outcome {
   readonly memory: readonly [number, number];
 }
 
+/** The settings of a role as a file would have them, all others at their defaults. */
+function settings<R extends Role>(role: R, raw: Record<string, unknown>): ConfigOf[R] {
+  const checked = check(role, raw);
+  assert.ok("value" in checked);
+  return checked.value;
+}
+
 /** Sends `count` datagrams to each of the two; settles when all of them are accounted for. */
 export async function flood(count: number, seed: number): Promise<Outcome> {
-  const relay = await startRelay("relay", {
-    local: [RELAY],
-    ingress: "lo",
-    maxTunnels: 64,
-    maxTunnelsPerAddress: 16,
-    maxGroups: 16,
-    maxSources: 16,
-    queryInterval: 125_000,
-    queryResponseInterval: 10_000,
-    robustness: 2,
-    secretInterval: 7_200_000,
-    lanes: 1,
-    quirks: true,
-  });
-  const gateway = await startGateway("gateway", {
-    local: { address: "127.0.0.1", port: 0 },
-    relay: SENDER,
-    tun: "cvflood%d",
-    lanes: 1,
-    quirks: true,
-  });
+  const relay = await startRelay(
+    "relay",
+    settings("relay", {
+      local: endpointText(RELAY),
+      ingress: "lo",
+      maxTunnels: 64,
+      maxTunnelsPerAddress: 16,
+      maxGroups: 16,
+      maxSources: 16,
+    }),
+  );
+  const gateway = await startGateway(
+    "gateway",
+    settings("gateway", {
+      local: "127.0.0.1:0",
+      relay: endpointText(SENDER),
+      tun: "cvflood%d",
+    }),
+  );
   const sender = new Sender(seed);
   let early = 0;
   try {

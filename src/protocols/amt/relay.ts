@@ -12,9 +12,11 @@ import {
 import {
   VERDICT_ADDRESS_LIMIT,
   VERDICT_BAD_MAC,
+  VERDICT_DENIED,
   VERDICT_DRAINING,
   VERDICT_FAMILY,
   VERDICT_MEMBERSHIP_TYPE,
+  VERDICT_RATE_LIMIT,
   VERDICT_ROUTER_ALERT,
   VERDICT_TUNNEL_LIMIT,
   VERDICT_UNKNOWN_TUNNEL,
@@ -28,7 +30,7 @@ import {
   sameEndpoint,
 } from "../../core/address.ts";
 import type { Drop } from "../../core/drops.ts";
-import type { Entropy, Machine, Millis } from "../../core/machine.ts";
+import type { Machine, Millis } from "../../core/machine.ts";
 import { Outputs } from "../../membership/outputs.ts";
 import { Timers } from "../../core/timers.ts";
 import { isEmpty } from "../../membership/filter.ts";
@@ -47,114 +49,41 @@ import {
   generalQuery,
   parseMembershipDatagram,
 } from "../../wire/membership-datagram.ts";
-import {
-  type ForwardedGroup,
-  ForwardingTable,
-  type RouteChange,
-  type UpstreamChange,
-} from "./forwarding.ts";
+import { Access } from "./access.ts";
+import { type ForwardedGroup, ForwardingTable, type RouteChange } from "./forwarding.ts";
+import { type LimitedKind, RateLimiter } from "./rate-limit.ts";
 import { refusal } from "./refusal.ts";
-import { LENGTHS, type RelayQuirk, RelayQuirks } from "./relay-quirks.ts";
+import type {
+  RelayInput,
+  RelayOptions,
+  RelayOutput,
+  RelayTunnel,
+  TunnelUp,
+} from "./relay-options.ts";
+import { LENGTHS, RelayQuirks } from "./relay-quirks.ts";
 import { type Report, asksForSomething, withPossibleSources } from "./reports.ts";
-import { RESPONSE_MAC_LENGTH, ResponseMac } from "./response-mac.ts";
+import { RESPONSE_MAC_LENGTH, type RequestTraits, ResponseMac } from "./response-mac.ts";
+import { GroupSecrets, OwnSecrets } from "./secrets.ts";
 import { type Tunnel, Tunnels } from "./tunnels.ts";
+
+export type {
+  RelayInput,
+  RelayOptions,
+  RelayOutput,
+  RelayTunnel,
+  TunnelUp,
+} from "./relay-options.ts";
 
 /** The previous secret holds for this many query intervals (§5.3.5). */
 const SECRET_GRACE = 2;
+/** The share of the tunnels at which a relay that was full has room again. */
+const RESUME = 0.95;
 /** Hosts behind one gateway whose reports it may pass on unmerged. */
 const REPORTERS = 64;
 /** RFC 3376 §8.8; the relay sends no such queries, but leaves take effect at once. */
 const LAST_MEMBER_QUERY_INTERVAL: Millis = 1_000;
 /** Sources of the General Queries: any will do (§5.1.4), hosts want a link-local one for MLD. */
 const QUERY_SOURCE = { 4: "0.0.0.0", 6: "fe80::1" } as const;
-
-export interface RelayOptions {
-  /**
-   * Our unicast addresses for Advertisements: the asked one if it is among them, else the first of
-   * its family.
-   */
-  readonly relayAddresses: readonly Address[];
-  readonly maxTunnels: number;
-  readonly maxTunnelsPerAddress: number;
-  /** Groups of one family that one tunnel may hold. */
-  readonly maxGroups: number;
-  /** Sources that one tunnel may name for a group. */
-  readonly maxSources: number;
-  /** When gateways are to ask again; with `robustness` and `queryResponseInterval`, how long they
-   * may be silent (§5.3, RFC 3376 §8.4). */
-  readonly queryInterval: Millis;
-  readonly queryResponseInterval: Millis;
-  /** 1 to 7. */
-  readonly robustness: number;
-  /** The age at which the secret of the Response MAC is replaced; at most 2 h (§5.3.5). */
-  readonly secretInterval: Millis;
-  /** Refuse Updates whose inner datagram lacks Router Alert. */
-  readonly requireRouterAlert: boolean;
-  /** ICMP Destination Unreachable in a row that a tunnel survives; without it, any number. */
-  readonly toleratedUnreachable?: number | undefined;
-  /** Serve deployed gateways that do not speak as RFC 7450 says (`relay-quirks.ts`); default true. */
-  readonly quirks?: boolean;
-  readonly entropy: Entropy;
-}
-
-export type RelayInput =
-  /** A datagram from `from` that came to our endpoint `to`. */
-  | {
-      readonly kind: "datagram";
-      readonly octets: Uint8Array;
-      readonly from: Endpoint;
-      readonly to: Endpoint;
-    }
-  | { readonly kind: "timeout" }
-  /** ICMP says that data does not reach this gateway (§5.3.3). */
-  | { readonly kind: "unreachable"; readonly gateway: Endpoint }
-  /** Take no one new, answer no discovery, end all tunnels. */
-  | { readonly kind: "drain" };
-
-export type TunnelUp = {
-  /**
-   * Also said again, when `local` or `ecn` of a tunnel that is up has changed. When `local` has, the
-   * tunnel is in no list just then.
-   */
-  readonly kind: "tunnel-up";
-  readonly tunnel: number;
-  readonly gateway: Endpoint;
-  /** Its data leaves from here. */
-  readonly local: Endpoint;
-  /** Its data bears the inner datagram's ECN, otherwise 00 (RFC 9601 §4). */
-  readonly ecn: boolean;
-};
-
-export type RelayOutput =
-  | {
-      readonly kind: "send";
-      readonly octets: Uint8Array;
-      readonly to: Endpoint;
-      readonly from: Endpoint;
-    }
-  | TunnelUp
-  /** It is in no list any more; its number may be used again. */
-  | { readonly kind: "tunnel-down"; readonly tunnel: number }
-  | RouteChange
-  | UpstreamChange
-  | { readonly kind: "accepted"; readonly type: number }
-  /** A deployed gateway was met as it is. */
-  | { readonly kind: "quirk"; readonly quirk: RelayQuirk }
-  /**
-   * A datagram that was ignored. Of an Update only what the reason speaks of: a group that may not
-   * be asked for, or what is beyond a limit; the rest is obeyed. `type` is 0 when there is none.
-   */
-  | { readonly kind: "dropped"; readonly drop: Drop; readonly type: number };
-
-/** A tunnel for the operator's eyes. */
-export interface RelayTunnel {
-  readonly tunnel: number;
-  readonly gateway: Endpoint;
-  readonly local: Endpoint;
-  readonly since: Millis;
-  /** Groups of both families. */
-  readonly groups: number;
-}
 
 export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #options: RelayOptions;
@@ -168,12 +97,24 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #database: Pick<RouterOptions, "timers" | "limits">;
   readonly #queries: Readonly<Record<Family, Uint8Array>>;
   readonly #out = new Outputs<RelayOutput>();
-  #draining = false;
+  readonly #access: Access;
+  readonly #rates: RateLimiter | undefined;
+  /** Takes no new tunnels until enough of those that it has are gone. */
+  #full = false;
+  #phase: "serving" | "draining" | "stopped" = "serving";
 
   constructor(options: RelayOptions) {
     this.#options = options;
-    const { entropy, secretInterval, queryInterval } = options;
-    this.#mac = new ResponseMac(entropy, secretInterval, SECRET_GRACE * queryInterval);
+    const { entropy, secretInterval, sharedSecret, queryInterval, rates } = options;
+    const grace = SECRET_GRACE * queryInterval;
+    this.#mac = new ResponseMac(
+      sharedSecret === undefined
+        ? new OwnSecrets(entropy, secretInterval, grace)
+        : new GroupSecrets(sharedSecret, secretInterval, grace),
+    );
+    this.#access = new Access(options.access ?? {});
+    this.#rates = rates && new RateLimiter(rates);
+    this.#full = options.maxTunnels === 0;
     this.#quirks = new RelayQuirks(options.quirks ?? true, (quirk) =>
       this.#out.push({ kind: "quirk", quirk }),
     );
@@ -208,7 +149,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         this.#unreachable(input.gateway, now);
         return;
       case "drain":
-        this.#draining = true;
+        if (this.#phase === "serving") this.#phase = "draining";
+        return;
+      case "stop":
+        this.#phase = "stopped";
         for (const tunnel of this.#tunnels) this.#end(tunnel, now);
     }
   }
@@ -248,28 +192,30 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
   /** Obeys a datagram; or says why not. */
   #read(octets: Uint8Array, from: Endpoint, to: Endpoint, now: Millis): Drop | undefined {
+    if (!this.#access.admits(from.address)) return VERDICT_DENIED;
     switch (amtType(octets) ?? 0) {
       case AMT_DISCOVERY:
-        return this.#discovered(octets, from, to);
+        return this.#discovered(octets, from, to, now);
       case AMT_REQUEST:
         return this.#requested(octets, from, to, now);
       case AMT_UPDATE:
         return this.#updated(octets, from, to, now);
       case AMT_TEARDOWN:
-        return this.#tornDown(octets, now);
+        return this.#tornDown(octets, from, now);
       default:
         return refusal(octets);
     }
   }
 
   /** A Relay Discovery (§5.3.3.2): answered from where it was asked, nothing is kept. */
-  #discovered(octets: Uint8Array, from: Endpoint, to: Endpoint): Drop | undefined {
+  #discovered(octets: Uint8Array, from: Endpoint, to: Endpoint, now: Millis): Drop | undefined {
     const view = parseDiscovery(octets);
     if (typeof view === "number") return view;
     const trailing = this.#quirks.trailing(view, LENGTHS.discovery);
     if (trailing !== undefined) return trailing;
     if (view.nonce === 0) return VERDICT_ZERO_NONCE;
-    if (this.#draining) return VERDICT_DRAINING;
+    if (this.#phase !== "serving") return VERDICT_DRAINING;
+    if (!this.#admits("discovery", from, now)) return VERDICT_RATE_LIMIT;
     const { relayAddresses } = this.#options;
     const family = familyOf(to.address);
     const relay = relayAddresses.includes(to.address)
@@ -286,12 +232,12 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (typeof view === "number") return view;
     const trailing = this.#quirks.trailing(view, LENGTHS.request);
     if (trailing !== undefined) return trailing;
+    if (!this.#admits("request", from, now)) return VERDICT_RATE_LIMIT;
     const { nonce } = view;
     const manner = this.#quirks.manner(view, from, this.#tunnels.get(from), now);
     const mac = new Uint8Array(RESPONSE_MAC_LENGTH);
     this.#mac.sign(mac, from, nonce, manner.traits, now);
-    const full = this.#draining || this.#tunnels.size >= this.#options.maxTunnels;
-    const limit = full && manner.limit;
+    const limit = (this.#full || this.#phase !== "serving") && manner.limit;
     const gateway = manner.gatewayFields ? from : undefined;
     const datagram = this.#queries[manner.family];
     this.#send(emitQuery({ mac, nonce, limit, gateway, datagram }), from, to);
@@ -302,7 +248,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   #updated(octets: Uint8Array, from: Endpoint, to: Endpoint, now: Millis): Drop | undefined {
     const view = parseUpdate(octets);
     if (typeof view === "number") return view;
-    if (this.#draining) return VERDICT_DRAINING;
+    if (this.#phase === "stopped") return VERDICT_DRAINING;
+    if (!this.#admits("update", from, now)) return VERDICT_RATE_LIMIT;
     const { requireRouterAlert } = this.#options;
     let datagram = parseMembershipDatagram(view.datagram, { requireRouterAlert });
     const unalerted = "drop" in datagram && datagram.drop === VERDICT_ROUTER_ALERT;
@@ -316,14 +263,16 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       this.#mac.verify(view.mac, from, view.nonce, now) ?? this.#quirks.oldProof(known, view);
     if (unalerted && !this.#quirks.noRouterAlert(proof)) return VERDICT_ROUTER_ALERT;
     if (proof === undefined) return VERDICT_BAD_MAC;
-    const report = withPossibleSources(message);
+    const { report, drop: denied } = this.#access.permitted(withPossibleSources(message));
+    if (report === undefined) return denied;
 
     if (known === undefined) {
       // Nothing to leave where nothing was joined.
-      if (!asksForSomething(report)) return undefined;
+      if (!asksForSomething(report)) return denied;
+      if (this.#phase !== "serving") return VERDICT_DRAINING;
       if (this.#tunnels.countOf(from.address) >= this.#options.maxTunnelsPerAddress)
         return VERDICT_ADDRESS_LIMIT;
-      if (this.#tunnels.size >= this.#options.maxTunnels) return VERDICT_TUNNEL_LIMIT;
+      if (this.#full) return VERDICT_TUNNEL_LIMIT;
     } else {
       known.unreachable = 0;
       if (!sameEndpoint(known.local, to)) this.#move(known, to, proof.ecn);
@@ -332,21 +281,34 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         this.#out.push(up(known));
       }
     }
-    const tunnel = known ?? this.#tunnels.add(from, to, proof.ecn, now);
+    const tunnel = known ?? this.#begin(from, to, proof, now);
     tunnel.driver ||= this.#quirks.isDriver(from, now);
     tunnel.playerProof = proof.player ? { nonce: view.nonce, mac: view.mac.slice() } : undefined;
     const drop = this.#apply(tunnel, family, report, source, now);
     if (groupsOf(tunnel) === 0) this.#end(tunnel, now);
     else this.#arm(tunnel);
-    return drop;
+    return drop ?? denied;
+  }
+
+  /** False for a message that is one too many of its kind. */
+  #admits(kind: LimitedKind, { address }: Endpoint, now: Millis): boolean {
+    const stranger = this.#tunnels.countOf(address) === 0;
+    return this.#rates?.admits(kind, address, stranger, now) ?? true;
+  }
+
+  #begin(from: Endpoint, to: Endpoint, { ecn }: RequestTraits, now: Millis): Tunnel {
+    const tunnel = this.#tunnels.add(from, to, ecn, now);
+    if (this.#tunnels.size >= this.#options.maxTunnels) this.#full = true;
+    return tunnel;
   }
 
   /** A Teardown (§5.3.3.5): of the tunnel that it names, whoever sends it. */
-  #tornDown(octets: Uint8Array, now: Millis): Drop | undefined {
+  #tornDown(octets: Uint8Array, from: Endpoint, now: Millis): Drop | undefined {
     const view = parseTeardown(octets);
     if (typeof view === "number") return view;
     const trailing = this.#quirks.trailing(view, LENGTHS.teardown);
     if (trailing !== undefined) return trailing;
+    if (!this.#admits("update", from, now)) return VERDICT_RATE_LIMIT;
     const { gateway } = view;
     if (this.#mac.verify(view.mac, gateway, view.nonce, now) === undefined) return VERDICT_BAD_MAC;
     const tunnel = this.#tunnels.get(gateway);
@@ -443,6 +405,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     }
     this.#timers.delete(tunnel);
     this.#tunnels.remove(tunnel);
+    const { maxTunnels, resumeTunnels = Math.floor(RESUME * maxTunnels) } = this.#options;
+    if (this.#tunnels.size <= resumeTunnels && maxTunnels > 0) this.#full = false;
     if (tunnel.up) this.#out.push({ kind: "tunnel-down", tunnel: tunnel.number });
   }
 

@@ -3,8 +3,9 @@
  * Update or a Teardown has received a Membership Query at the endpoint that it names.
  */
 import { type Endpoint, parseAddress } from "../../core/address.ts";
-import type { Entropy, Millis } from "../../core/machine.ts";
+import type { Millis } from "../../core/machine.ts";
 import { sipHash24 } from "../../core/siphash.ts";
+import type { Secrets } from "./secrets.ts";
 
 /** Octets of a Response MAC. */
 export const RESPONSE_MAC_LENGTH = 6;
@@ -34,27 +35,14 @@ const INPUT_LENGTH = 24;
 const KIND_ECN = 0x80;
 const KIND_PLAYER = 0x40;
 
-/**
- * SipHash-2-4 over the endpoint and the nonce under a secret that is renewed by the clock, cut to 6
- * octets. A MAC of the secret before the present one holds for a time of grace (§5.3.5).
- */
+/** SipHash-2-4 over the endpoint, the nonce and the traits under a secret, cut to 6 octets. */
 export class ResponseMac {
-  readonly #entropy: Entropy;
-  readonly #interval: Millis;
-  readonly #grace: Millis;
+  readonly #secrets: Secrets;
   readonly #input = new Uint8Array(INPUT_LENGTH);
   readonly #hash = new Uint32Array(2);
-  #secret: Uint32Array;
-  #previous: Uint32Array | undefined;
-  /** When the present secret came into use; undefined before the first. */
-  #since: Millis | undefined;
 
-  /** Secrets change every `interval`; the one before holds `grace` longer. */
-  constructor(entropy: Entropy, interval: Millis, grace: Millis) {
-    this.#entropy = entropy;
-    this.#interval = interval;
-    this.#grace = grace;
-    this.#secret = this.#newSecret();
+  constructor(secrets: Secrets) {
+    this.#secrets = secrets;
   }
 
   /** Writes the MAC for a Request from `gateway` with `nonce` to the first 6 octets of `mac`. */
@@ -65,8 +53,7 @@ export class ResponseMac {
     traits: RequestTraits,
     now: Millis,
   ): void {
-    this.#renew(now);
-    this.#digest(this.#secret, gateway, nonce, traits);
+    this.#digest(this.#secrets.current(now), gateway, nonce, traits);
     for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) mac[i] = this.#octet(i);
   }
 
@@ -80,26 +67,11 @@ export class ResponseMac {
     nonce: number,
     now: Millis,
   ): RequestTraits | undefined {
-    this.#renew(now);
-    const traits = this.#traits(this.#secret, mac, gateway, nonce);
-    if (traits !== undefined || this.#previous === undefined) return traits;
-    if (now - this.#since! >= this.#grace) return undefined;
-    return this.#traits(this.#previous, mac, gateway, nonce);
-  }
-
-  /** Brings the secrets up to `now`. No timer is needed: a secret counts only when it is used. */
-  #renew(now: Millis): void {
-    this.#since ??= now;
-    const turns = Math.floor((now - this.#since) / this.#interval);
-    if (turns < 1) return;
-    // After two intervals or more without use, no secret that was handed out is still recent.
-    this.#previous = turns === 1 ? this.#secret : undefined;
-    this.#secret = this.#newSecret();
-    this.#since += turns * this.#interval;
-  }
-
-  #newSecret(): Uint32Array {
-    return Uint32Array.from({ length: 4 }, () => this.#entropy.u32());
+    for (const secret of this.#secrets.valid(now)) {
+      const traits = this.#traits(secret, mac, gateway, nonce);
+      if (traits !== undefined) return traits;
+    }
+    return undefined;
   }
 
   /** What `mac` was made for under `secret`. */

@@ -266,14 +266,14 @@ test("two gateways of one relay do not disturb each other", () => {
   assert.ok(planeOf(relay).gets(1, G, S));
 });
 
-test("a drained relay leaves its gateways looking for another", () => {
+test("a stopped relay leaves its gateways looking for another", () => {
   const network = new Network({ seed: 1 });
   const relay = network.join(newRelay(), RELAY, ANYCAST);
   const gateway = network.join(newGateway({ discovery: ANYCAST }), GATEWAY);
   want(gateway, G, include(S));
   gateway.give({ kind: "start" });
   network.run(1_000);
-  relay.give({ kind: "drain" });
+  relay.give({ kind: "stop" });
   network.leave(relay);
   const address = "198.51.100.20";
   const other = network.join(

@@ -2,16 +2,21 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
   VERDICT_ADDRESS_LIMIT,
+  VERDICT_DRAINING,
   VERDICT_GROUP_LIMIT,
   VERDICT_SOURCE_LIMIT,
   VERDICT_TUNNEL_LIMIT,
 } from "../../../assembly/layout/verdict.ts";
 import type { AmtRelay } from "../../../src/protocols/amt/relay.ts";
-import { QueryView, emitRequest } from "../../../src/wire/amt.ts";
+import { QueryView, emitDiscovery, emitRequest } from "../../../src/wire/amt.ts";
+import { seededEntropy } from "../../sim/entropy.ts";
+import { Network } from "../../sim/pair.ts";
 import {
+  ANYCAST,
   G,
   GATEWAY,
   OTHER,
+  RELAY,
   S,
   T,
   datagram,
@@ -19,6 +24,7 @@ import {
   fate,
   given,
   include,
+  newGateway,
   newRelay,
   only,
   proven,
@@ -87,4 +93,66 @@ test("beyond the limit of sources nothing breaks, and the rest is obeyed", () =>
   const filters = new Map([...relay.groups()].map(({ group, filter }) => [group, filter]));
   assert.deepEqual(filters.get("239.0.0.1"), exclude());
   assert.ok((filters.get(G) ?? include()).sources.length <= 1);
+});
+
+test("a relay that was full has room again only at 95 %, or where it is told (RFC 7450 §5.1.4.4)", () => {
+  for (const [options, resume] of [
+    [{ maxTunnels: 40 }, 38],
+    [{ maxTunnels: 40, resumeTunnels: 10 }, 10],
+  ] as const) {
+    const relay = newRelay(options);
+    const at = (i: number) => ({ address: `10.0.0.${i}`, port: 2_000 });
+    for (let i = 0; i < 40; i++) assert.equal(join(relay, at(i)), "accepted");
+    let left = 40;
+    while (left > resume) {
+      assert.equal(limitFlag(relay), true, `${left}`);
+      assert.equal(join(relay, OTHER), VERDICT_TUNNEL_LIMIT);
+      const from = at(--left);
+      const leave = report(proven(relay, 0, { from }), record("block", G, S));
+      assert.equal(fate(given(relay, datagram(leave, from), 0)), "accepted");
+    }
+    assert.equal(limitFlag(relay), false);
+    assert.equal(join(relay, OTHER), "accepted");
+    assert.equal(limitFlag(relay), false);
+  }
+});
+
+test("a draining relay sets L, takes no one new, and serves those it has (RFC 7450 §5.1.4.4)", () => {
+  const relay = newRelay();
+  assert.equal(join(relay), "accepted");
+  assert.deepEqual(given(relay, { kind: "drain" }, 1), []);
+  assert.equal(limitFlag(relay), true);
+  assert.equal(join(relay, OTHER), VERDICT_DRAINING);
+  assert.equal(fate(given(relay, datagram(emitDiscovery(1)), 2)), VERDICT_DRAINING);
+  const more = report(proven(relay, 2), record("allow", G, T));
+  assert.equal(fate(given(relay, datagram(more), 2)), "accepted");
+  assert.deepEqual(
+    [...relay.groups()].map(({ filter }) => filter),
+    [include(S, T)],
+  );
+  const leave = report(proven(relay, 3), record("block", G, S, T));
+  assert.equal(fate(given(relay, datagram(leave), 3)), "accepted");
+  assert.deepEqual([...relay.tunnels()], []);
+  assert.equal(join(relay), VERDICT_DRAINING);
+});
+
+test("while a relay drains, its gateways are served; those that come find another", () => {
+  const network = new Network({ seed: 1 });
+  const relay = network.join(newRelay(), RELAY, ANYCAST);
+  const old = network.join(newGateway({ discovery: ANYCAST }), GATEWAY);
+  old.give({ kind: "membership", group: G, filter: include(S) });
+  old.give({ kind: "start" });
+  network.run(1_000);
+  relay.give({ kind: "drain" });
+  const late = network.join(newGateway({ relay: RELAY, entropy: seededEntropy(8) }), OTHER);
+  late.give({ kind: "membership", group: G, filter: include(T) });
+  late.give({ kind: "start" });
+  network.run(1_000_000);
+  assert.deepEqual(
+    [...(relay.machine as AmtRelay).groups()].map(({ filter }) => filter),
+    [include(S)],
+  );
+  assert.equal(late.of("state").at(-1)?.state, "requesting");
+  relay.give({ kind: "stop" });
+  assert.equal(relay.of("tunnel-down").length, 1);
 });

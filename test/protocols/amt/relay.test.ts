@@ -465,9 +465,9 @@ test("a Teardown with the wrong MAC, nonce or endpoint ends nothing (RFC 7450 §
   assert.equal([...relay.tunnels()].length, 1);
 });
 
-test("draining ends all tunnels, sets L and answers no discovery (RFC 7450 §5.3.3)", () => {
+test("a relay that is stopped ends all tunnels, sets L and answers no discovery (RFC 7450 §5.3.3)", () => {
   const { relay, proof } = joined();
-  assert.deepEqual(given(relay, { kind: "drain" }, 1), [
+  assert.deepEqual(given(relay, { kind: "stop" }, 1), [
     { kind: "route", change: "remove", group: G, source: S },
     { kind: "upstream", group: G, filter: NOTHING },
     { kind: "tunnel-down", tunnel: 0 },

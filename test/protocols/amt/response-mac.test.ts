@@ -9,11 +9,13 @@ import {
   RESPONSE_MAC_LENGTH,
   ResponseMac,
 } from "../../../src/protocols/amt/response-mac.ts";
+import { OwnSecrets } from "../../../src/protocols/amt/secrets.ts";
 import { seededEntropy } from "../../sim/entropy.ts";
 import { GATEWAY } from "./rig.ts";
 
 const HOUR = 3_600_000;
-const newMac = (seed = 1) => new ResponseMac(seededEntropy(seed), 2 * HOUR, 250_000);
+const newMac = (seed = 1) =>
+  new ResponseMac(new OwnSecrets(seededEntropy(seed), 2 * HOUR, 250_000));
 
 function signed(mac: ResponseMac, gateway: Endpoint, nonce: number, traits = PLAIN, now = 0) {
   const octets = new Uint8Array(RESPONSE_MAC_LENGTH);
