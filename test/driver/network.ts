@@ -58,7 +58,7 @@ export abstract class Bed {
   }
 
   async send(group: string, count: number, plan: Partial<SourcePlan> = {}): Promise<Source> {
-    return this.noted(await this.network.send(group, { count, ...plan }));
+    return this.noted(await this.network.send(group, { ...plan, count }));
   }
 
   protected async listen(joined: Promise<Listener>): Promise<Listener> {

@@ -114,6 +114,36 @@ kernelTest(
 );
 
 kernelTest(
+  "a gateway that turns to another endpoint of the relay is served from there (RFC 7450 §5.3.3.6)",
+  ["dumpcap", "tshark"],
+  async (lab) => {
+    const network = new Network(lab);
+    const relay = await network.relay(["--ingress", "up0", "--lanes", "2"], [RELAY, RELAY_SECOND]);
+    const before = await network.gateway(0);
+    await network.send(GROUP);
+    await (await network.join(0, GROUP, SOURCES[0])).first(5_000);
+    // Its membership stays, since it can no more leave; it comes back at the same port.
+    before.program.kill("SIGKILL");
+    await before.program.ended;
+    await network.gateway(0, "--relay", RELAY_SECOND);
+    const listener = await network.join(0, GROUP, SOURCES[0]);
+    await listener.first(5_000);
+    await eventually("the new endpoint", 5_000, async () => {
+      const { tunnels } = await relay.status();
+      return tunnels.length === 1 && tunnels[0]!.local.address === RELAY_SECOND;
+    });
+    // From now on, nothing may come from where the gateway was before.
+    const capture = await Capture.start(lab, network.tree.gateways[0], "eth0", "udp port 2268");
+    await eventually("progress", 2_000, () => listener.progress() !== undefined);
+    await heard(listener, listener.progress()!.streams[0]!.last + COUNT);
+    await capture.stop();
+    const from = capture.values("ip.src", "amt.type == 6").map((values) => values.split(",")[0]);
+    assert.deepEqual(new Set(from), new Set([RELAY_SECOND]));
+    assert.ok(from.length >= COUNT / 2, `${from.length} packets`);
+  },
+);
+
+kernelTest(
   "a relay without privilege takes the named ports of both families, however many",
   [],
   async (lab) => {
