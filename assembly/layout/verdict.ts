@@ -66,5 +66,8 @@ export const VERDICT_HELD_DOWN = 54;
 export const VERDICT_ANY_SOURCE = 55;
 export const VERDICT_ECN = 56;
 
+// Dropped before the core by a port that holds a queue of its own.
+export const VERDICT_QUEUE_FULL = 57;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -99,6 +99,7 @@ export const DROPS = [
     "a source-specific group asked for without its source (RFC 4604)",
   ),
   row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
+  row(verdict.VERDICT_QUEUE_FULL, "queue-full", "more arrived at once than a portable port holds"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */
