@@ -188,6 +188,7 @@ function segment(
   if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
   if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD)
     return deliverPayload(packet, length, at);
+  if (!admit()) return VERDICT_STOPPED;
   deliver(packet, length, at);
   return VERDICT_FORWARDED;
 }
@@ -276,9 +277,7 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
   if (port && be16(udp + UDP_DESTINATION_PORT) != port) return VERDICT_UDP_PORT;
   const unchecked = isIpv4(packet) && load<u16>(udp, UDP_CHECKSUM) == 0;
   if (!unchecked && udpSum(packet, udp, udpLength) != 0xffff) return VERDICT_UDP_CHECKSUM;
-  const limit = load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT);
-  if (limit && tallied(TALLY_DELIVERED) >= limit) return VERDICT_STOPPED;
-  tally(TALLY_DELIVERED, 1);
+  if (!admit()) return VERDICT_STOPPED;
   putPacket(at, packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
   return VERDICT_FORWARDED;
 }
@@ -287,6 +286,14 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
 function isFragment(packet: usize): bool {
   if (isIpv4(packet)) return (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) != 0;
   return load<u8>(packet, IPV6_NEXT_HEADER) == PROTOCOL_FRAGMENT;
+}
+
+/** Counts a delivery towards the limit; false when that is reached. */
+function admit(): bool {
+  const limit = load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT);
+  if (limit && tallied(TALLY_DELIVERED) >= limit) return false;
+  tally(TALLY_DELIVERED, 1);
+  return true;
 }
 
 /** Writes the message and the two iovecs of packet `at`. */

@@ -44,7 +44,7 @@ export const TALLY_COMMANDS = 6; // commands applied
 export const TALLY_FRAGMENTED = 7; // datagrams that were cut into inner fragments
 export const TALLY_SEGMENTED = 8; // super-packets that were segmented on arrival
 export const TALLY_COMPLETED = 9; // partial checksums that were completed
-export const TALLY_DELIVERED = 10; // payloads laid out for a receiver
+export const TALLY_DELIVERED = 10; // datagrams laid out for a device or a receiver
 export const TALLY_ECN_ODD = 11; // pairs of ECN fields that should not meet (RFC 6040 §4.2)
 export const TALLY_COUNT = 12;
 
@@ -98,7 +98,7 @@ export const CONFIG_RELAY = 20; // sockaddr of the relay in use
 export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in use
 export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
 
-export const CONFIG_SINK_LIMIT = 84; // u32: payloads to deliver in all; 0: no limit
+export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no limit
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone

@@ -67,5 +67,8 @@ export const VERDICT_ANY_SOURCE = 55;
 export const VERDICT_ECN = 56;
 export const VERDICT_DENIED = 57;
 
+// Dropped before the core by a port that holds a queue of its own.
+export const VERDICT_QUEUE_FULL = 58;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -31,7 +31,9 @@ const fields = {
   output: output({
     fallback: "-",
     short: "o",
-    help: "where the UDP payloads go: FILE, udp://ADDR:PORT, or - for standard output",
+    help:
+      "where the UDP payloads go: FILE, udp://ADDR:PORT, or - for standard output;" +
+      " a FILE.pcapng takes the group's whole IP datagrams, of any port, as a capture",
   }),
   count: count({
     optional: true,
@@ -40,6 +42,10 @@ const fields = {
     help: "end after this many datagrams",
   }),
   timeout: seconds({ optional: true, min: 0.001, max: 2_000_000, help: "end after this long" }),
+  portable: toggle({
+    fallback: "off",
+    help: "use Node's own sockets, as happens by itself where no native code loads; slower",
+  }),
 };
 
 export const receive = {

@@ -100,6 +100,7 @@ export const DROPS = [
   ),
   row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
   row(verdict.VERDICT_DENIED, "denied", "a gateway, group or source that a list does not admit"),
+  row(verdict.VERDICT_QUEUE_FULL, "queue-full", "more arrived at once than a portable port holds"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

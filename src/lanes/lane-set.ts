@@ -14,15 +14,16 @@ import {
   type Punt,
 } from "../engine/arena.ts";
 import { compileCore, createArena } from "../engine/core.ts";
-import type { FromLane, LanePlan, ToLane } from "./plan.ts";
+import { startLocalLane, type LocalPorts } from "./local-lane.ts";
+import type { FromLane, LaneEars, LanePlan, LaneThread } from "./plan.ts";
 
 /** A lane died too often, or could not start. */
 export class LaneError extends CulvertError {
   readonly code = "CULVERT_LANE";
 }
 
-/** What differs between lanes: their descriptors. */
-export type LanePorts = Pick<LanePlan, "role" | "inlets" | "outlet">;
+/** What differs between lanes: a Worker's descriptors, or the ports of a lane in this thread. */
+export type LanePorts = Pick<LanePlan, "role" | "inlets" | "outlet"> | LocalPorts;
 
 export interface LaneSetOptions {
   /** False: a lane's death ends the service. */
@@ -48,7 +49,9 @@ const PUNTS_AT_ONCE = 512;
 const FLUSH_AGAIN = 1;
 
 interface Running {
-  worker: Worker;
+  thread: LaneThread;
+  /** Settles when the thread has ended. */
+  gone: Promise<void>;
   arena: WebAssembly.Memory;
   commands: CommandWriter;
   punts: PuntReader;
@@ -118,51 +121,60 @@ export class LaneSet {
     this.#stopping = true;
     clearTimeout(this.#flushing);
     await Promise.all(
-      this.#lanes.map(async ({ worker, state }) => {
+      this.#lanes.map(async ({ thread, gone, state }) => {
         if (state === "dead") return;
-        const gone = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
-        this.#tell(worker, "stop");
+        thread.tell("stop");
         await gone;
       }),
     );
   }
 
-  #tell(worker: Worker, message: ToLane): void {
-    worker.postMessage(message);
-  }
-
   /** Starts lane `lane` over a fresh arena, and settles when it is at work. */
   #spawn(lane: number): Promise<void> {
     const arena = createArena();
-    const plan: LanePlan = { ...this.#options.lanes[lane]!, module: this.#module.module, arena };
-    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
-    const commands = new CommandWriter(arena, () => this.#tell(worker, "commands"));
-    const before = this.#lanes[lane];
-    const running: Running = {
-      worker,
-      arena,
-      commands,
-      punts: new PuntReader(arena),
-      deaths: before?.deaths ?? [],
-      restarts: before ? before.restarts + 1 : 0,
-      state: before ? "replaced" : "running",
-    };
-    this.#lanes[lane] = running;
-    this.#options.prime(lane, commands);
-    this.flush();
     return new Promise((resolve, reject) => {
       let reason = "its thread ended";
-      worker.on("message", (message: FromLane) => {
-        if (message === "ready") resolve();
-        else if (message === "punts") this.#takePunts(lane, running);
-        else if (typeof message === "object") reason = message.died;
+      let end!: () => void;
+      const thread = this.#startThread(lane, arena, {
+        hear: (message) => {
+          if (message === "ready") resolve();
+          else if (message === "punts") this.#takePunts(lane, running);
+          else if (typeof message === "object") reason = message.died;
+        },
+        gone: () => {
+          end();
+          reject(new LaneError(`lane ${lane} did not start: ${reason}`));
+          this.#died(lane, running, reason);
+        },
       });
-      worker.on("error", (error) => (reason = error.message));
-      worker.on("exit", () => {
-        reject(new LaneError(`lane ${lane} did not start: ${reason}`));
-        this.#died(lane, running, reason);
-      });
+      const commands = new CommandWriter(arena, () => thread.tell("commands"));
+      const before = this.#lanes[lane];
+      const running: Running = {
+        thread,
+        gone: new Promise((done) => (end = done)),
+        arena,
+        commands,
+        punts: new PuntReader(arena),
+        deaths: before?.deaths ?? [],
+        restarts: before ? before.restarts + 1 : 0,
+        state: before ? "replaced" : "running",
+      };
+      this.#lanes[lane] = running;
+      this.#options.prime(lane, commands);
+      this.flush();
     });
+  }
+
+  #startThread(lane: number, arena: WebAssembly.Memory, ears: LaneEars): LaneThread {
+    const ports = this.#options.lanes[lane]!;
+    const { module } = this.#module;
+    if ("open" in ports) return startLocalLane(ports, module, arena, ears);
+    const plan: LanePlan = { ...ports, module, arena };
+    const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
+    worker.on("message", (message: FromLane) => ears.hear(message));
+    worker.on("error", (error) => ears.hear({ died: error.message }));
+    worker.on("exit", () => ears.gone());
+    return { tell: (message) => worker.postMessage(message) };
   }
 
   /** Replaces a lane whose thread has ended, unless that happens too often. */

@@ -48,6 +48,7 @@ export class Lane {
   readonly #stages: readonly Stage[];
   readonly #outlet: Port | undefined;
   readonly #doorbell: () => void;
+  readonly #failed: (error: Error) => void;
   /** Messages of each region's last batch, whose headers must be set up again. */
   readonly #used: Map<number, number>;
   /** The stage whose batch is not all sent yet. */
@@ -58,7 +59,7 @@ export class Lane {
 
   /**
    * `outlet` is where all stages send. `doorbell` is called when the control thread must look at
-   * the punt ring.
+   * the punt ring; `failed` when the lane can't go on.
    */
   constructor(
     core: Core,
@@ -66,12 +67,14 @@ export class Lane {
     stages: readonly Stage[],
     outlet: Port | undefined,
     doorbell: () => void,
+    failed: (error: Error) => void,
   ) {
     this.#core = core;
     this.#words = new Int32Array(arena.buffer);
     this.#stages = stages;
     this.#outlet = outlet;
     this.#doorbell = doorbell;
+    this.#failed = failed;
     this.#used = new Map(stages.map(({ region }) => [region, 0]));
   }
 
@@ -84,7 +87,14 @@ export class Lane {
   start(): void {
     const ports = new Set(this.#stages.map((stage) => stage.port));
     if (this.#outlet) ports.add(this.#outlet);
-    for (const port of ports) port.watch((ready) => this.#ready(port, ready));
+    for (const port of ports)
+      port.watch((ready) => {
+        try {
+          this.#ready(port, ready);
+        } catch (error) {
+          this.#failed(error as Error);
+        }
+      });
     this.#want(true);
   }
 
@@ -108,7 +118,11 @@ export class Lane {
   commands(): void {
     if (this.#filling) return;
     Atomics.store(this.#words, (ARENA_COMMANDS + RING_DOORBELL) >> 2, 0);
-    this.#applySome();
+    try {
+      this.#applySome();
+    } catch (error) {
+      this.#failed(error as Error);
+    }
   }
 
   /**
@@ -241,6 +255,6 @@ const SEND_VERDICTS: Readonly<Record<number, number>> = {
 };
 
 /** The verdict on a message that the kernel refused with this errno. */
-function sendVerdict(number: number): number {
+export function sendVerdict(number: number): number {
   return SEND_VERDICTS[number] ?? verdict.VERDICT_SEND_FAILED;
 }

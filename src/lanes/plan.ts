@@ -9,7 +9,7 @@ import {
   RX_REGIONS,
 } from "../../assembly/layout/arena.ts";
 import { ETHERNET_LENGTH, VNET_LENGTH } from "../../assembly/layout/system.ts";
-import { BugError } from "../core/errors.ts";
+import { BugError, CulvertError } from "../core/errors.ts";
 
 /** One descriptor that a lane reads. */
 export interface Inlet {
@@ -30,11 +30,28 @@ export interface LanePlan {
   readonly inlets: readonly Inlet[];
   /** Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. */
   readonly outlet:
-    "socket" | "device" | { readonly kind: "stream" | "socket"; readonly fd: number };
+    "socket" | "device" | { readonly kind: "stream" | "socket" | "capture"; readonly fd: number };
 }
 
 export type ToLane = "commands" | "stop";
 export type FromLane = "ready" | "punts" | "stopped" | { readonly died: string };
+
+/** What the control thread holds of a running lane, wherever that runs. */
+export interface LaneThread {
+  tell(message: ToLane): void;
+}
+
+/** What a running lane calls, never before its start has returned. */
+export interface LaneEars {
+  hear(message: FromLane): void;
+  /** The lane has ended, for whatever reason; called once. */
+  gone(): void;
+}
+
+/** Why a lane died, for the operator; with the place where it was for those who mend it. */
+export function deathReason(error: Error): string {
+  return error instanceof CulvertError ? error.message : (error.stack ?? String(error));
+}
 
 /** Address of receive region `index`. */
 export function regionAddress(index: number): number {
@@ -45,7 +62,7 @@ export function regionAddress(index: number): number {
  * The receive region of each inlet. A batch is done with before the next one is read, so inlets of
  * FRAME_UDP, of which there may be many, share one.
  */
-export function regionsOf(inlets: readonly Inlet[]): number[] {
+export function regionsOf(inlets: readonly Pick<Inlet, "frame">[]): number[] {
   let count = 0;
   let shared: number | undefined;
   const regions = inlets.map(({ frame }) => {

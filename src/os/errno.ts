@@ -32,6 +32,7 @@ export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EPIPE = 32;
+export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
 export const ENOPROTOOPT = 92;
 export const EOPNOTSUPP = 95;
@@ -46,6 +47,12 @@ export const EHOSTUNREACH = 113;
 /** The name of an error number: "EPERM" for 1; "errno 9999" for one without a name. */
 export function errnoName(number: number): string {
   return names.get(number) ?? `errno ${number}`;
+}
+
+/** The error number that an error of Node's own calls carries; EIO if it carries none. */
+export function errorNumber(error: unknown): number {
+  const number = (error as NodeJS.ErrnoException | null)?.errno;
+  return typeof number === "number" && number < 0 ? -number : EIO;
 }
 
 /** What helps against the usual refusals, whatever the call. */

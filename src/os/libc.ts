@@ -62,6 +62,15 @@ export function koffiModule(): typeof import("koffi") {
   return load().koffi;
 }
 
+/** Whether native calls can be made here at all; loads koffi. */
+export function nativeLoads(): boolean {
+  try {
+    return load() !== undefined;
+  } catch {
+    return false;
+  }
+}
+
 /** True for what may be passed as a descriptor, a count or a length. */
 function isCount(value: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= 0x7fffffff;

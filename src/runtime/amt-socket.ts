@@ -14,7 +14,15 @@ const USUAL_MTU = 1500;
 /** Octets of outer IP, UDP and AMT header (RFC 7450 §5.3.3.6.1). */
 const OVERHEAD = { 4: 30, 6: 50 } as const;
 
-export class AmtSocket {
+/** What a machine's control messages leave through. */
+export interface ControlSocket {
+  readonly local: Endpoint;
+  /** Sends a control message. What the system refuses is counted: the protocol repeats it. */
+  send(octets: Uint8Array, to: Endpoint): void;
+  close(): void;
+}
+
+export class AmtSocket implements ControlSocket {
   readonly sockets: readonly UdpSocket[];
   readonly local: Endpoint;
   /** Sends that the system refused. */
@@ -55,7 +63,6 @@ export class AmtSocket {
     return this.sockets.every((socket) => socket.gso);
   }
 
-  /** Sends a control message. What the kernel refuses is counted: the protocol repeats it. */
   send(octets: Uint8Array, to: Endpoint): void {
     if (sendDatagram(this.sockets[0]!.fd, octets, to) < 0) this.refused++;
   }

@@ -24,10 +24,10 @@ import { close, put } from "../os/libc.ts";
 import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
 import { emitMembershipDatagram, parseMembershipDatagram } from "../wire/membership-datagram.ts";
-import { tunnelMtu } from "./amt-socket.ts";
+import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Driver } from "./driver.ts";
-import { Reception } from "./reception.ts";
+import { ownEndpoint, Reception } from "./reception.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
 /** Where our queries on the device come from. Hosts want a link-local one for MLD (RFC 3810 §5.1.14). */
@@ -61,23 +61,24 @@ class RunningGateway implements Service {
 
   constructor(name: string, config: GatewayConfig) {
     this.#config = config;
+    const socket = new AmtSocket(ownEndpoint(config), config.lanes, true);
     this.#reception = new Reception({
       name,
       role: "gateway",
-      local: config.local,
+      socket,
       relay: config.relay,
       discovery: config.discovery,
       quirks: config.quirks,
-      lanes: config.lanes,
       replace: true,
-      ports: (lane, fd) => ({
-        role: "gateway",
-        inlets: [
-          { kind: "socket", fd, frame: FRAME_IP },
-          { kind: "device", fd: this.#devices[lane]!.fd, frame: this.#frame },
-        ],
-        outlet: "device",
-      }),
+      lanes: () =>
+        socket.sockets.map(({ fd }, lane) => ({
+          role: "gateway",
+          inlets: [
+            { kind: "socket", fd, frame: FRAME_IP },
+            { kind: "device", fd: this.#devices[lane]!.fd, frame: this.#frame },
+          ],
+          outlet: "device",
+        })),
       prime: (commands) => commands.config(CONFIG_SINK, this.#sink),
       device: (punt) => this.#heard(punt),
     });

@@ -1,17 +1,10 @@
 /** A running receiver: one stream through AMT, its UDP payloads to a file, a pipe or an endpoint. */
-import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import {
-  CONFIG_SINK,
-  CONFIG_SINK_LIMIT,
-  CONFIG_SINK_PORT,
-  FRAME_IP,
-  SINK_PAYLOAD,
-} from "../../assembly/layout/arena.ts";
+import { CONFIG_SINK, CONFIG_SINK_LIMIT, CONFIG_SINK_PORT } from "../../assembly/layout/arena.ts";
 import type { ReceiveConfig } from "../config/receive.ts";
-import { familyOf, unspecified, type Endpoint } from "../core/address.ts";
-import { CulvertError, OsError } from "../core/errors.ts";
-import type { LanePlan } from "../lanes/plan.ts";
-import { openUdp } from "../os/udp.ts";
+import { CulvertError } from "../core/errors.ts";
+import { nativeLoads } from "../os/libc.ts";
+import { openMeans, outputEndpoint, outputSink, type ReceiveMeans } from "./receive-means.ts";
+import { openPortableMeans } from "./receive-portable.ts";
 import { Reception } from "./reception.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
@@ -21,75 +14,66 @@ const COUNT_CHECK = 10;
 /** A limit that the core's 32 bits can hold; beyond it, the control thread alone counts. */
 const LIMIT_MAX = 2 ** 32 - 1;
 
+const NOT_NATIVE = "koffi's binary does not load here; Node's own sockets serve, which are slower";
+
 /** Starts a receiver; settles when its lane is at work. Throws ConfigError or OsError. */
 export async function startReceive(name: string, config: ReceiveConfig): Promise<Service> {
-  const receiver = new RunningReceiver(name, config);
+  const portable = config.portable || !nativeLoads();
+  const means = portable ? await openPortableMeans(config) : openMeans(config);
+  const receiver = new RunningReceiver(name, config, means);
+  if (portable && !config.portable) receiver.warn(NOT_NATIVE);
   await receiver.start();
   return receiver;
 }
 
-/** The time was over before what was wanted had come. */
+/** Less came, or the output took less, than was wanted. */
 export class ShortfallError extends CulvertError {
   readonly code = "CULVERT_SHORTFALL";
-}
-
-/** Where payloads go: the lane's outlet, where a socket sends, and how it is closed. */
-interface Sink {
-  readonly outlet: Exclude<LanePlan["outlet"], string>;
-  readonly to: Endpoint | undefined;
-  close(): void;
 }
 
 class RunningReceiver implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #config: ReceiveConfig;
-  readonly #sink: Sink;
+  readonly #means: ReceiveMeans;
   readonly #reception: Reception;
   #stopping: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
   #counting: NodeJS.Timeout | undefined;
   #timeout: NodeJS.Timeout | undefined;
-  #late = false;
+  /** It ended by itself, not because it was told to. */
+  #finished = false;
 
-  constructor(name: string, config: ReceiveConfig) {
+  constructor(name: string, config: ReceiveConfig, means: ReceiveMeans) {
     this.#config = config;
-    this.#sink = openSink(config);
-    try {
-      this.#reception = new Reception({
-        name,
-        role: "receive",
-        local: config.local,
-        relay: config.relay,
-        discovery: config.discovery,
-        quirks: config.quirks,
-        lanes: 1,
-        replace: false,
-        ports: (_lane, fd) => ({
-          role: "gateway",
-          inlets: [{ kind: "socket", fd, frame: FRAME_IP }],
-          outlet: this.#sink.outlet,
-        }),
-        prime: (commands) => {
-          commands.config(CONFIG_SINK, SINK_PAYLOAD);
-          commands.config(CONFIG_SINK_PORT, config.url.port);
-          commands.config(CONFIG_SINK_LIMIT, Math.min(config.count ?? 0, LIMIT_MAX));
-          if (this.#sink.to) commands.sinkName(this.#sink.to);
-        },
-        device: () => {},
-      });
-    } catch (error) {
-      this.#sink.close();
-      throw error;
-    }
+    this.#means = means;
+    const to = outputEndpoint(config.output);
+    this.#reception = new Reception({
+      name,
+      role: "receive",
+      socket: means.socket,
+      relay: config.relay,
+      discovery: config.discovery,
+      quirks: config.quirks,
+      replace: false,
+      lanes: () => [means.lane],
+      prime: (commands) => {
+        commands.config(CONFIG_SINK, outputSink(config.output));
+        commands.config(CONFIG_SINK_PORT, config.url.port);
+        commands.config(CONFIG_SINK_LIMIT, Math.min(config.count ?? 0, LIMIT_MAX));
+        if (to) commands.sinkName(to);
+      },
+      device: () => {},
+    });
     this.ended = this.#reception.tale.ended;
-    void this.ended.then(() => this.#sink.close());
+    void this.ended.then(() => this.#close());
   }
 
   async start(): Promise<void> {
     try {
       await this.#reception.start();
     } catch (error) {
-      this.#sink.close();
       this.#reception.abandon();
+      await this.#close();
       throw error;
     }
     const { source, group } = this.#config.url;
@@ -102,13 +86,17 @@ class RunningReceiver implements Service {
     const { count, timeout } = this.#config;
     if (count !== undefined)
       this.#counting = setInterval(() => {
-        if (this.#delivered() >= count) void this.stop();
+        if (this.#settled() >= count) this.#finish();
       }, COUNT_CHECK);
     if (timeout !== undefined)
       this.#timeout = setTimeout(() => {
-        this.#late = true;
-        void this.stop();
+        this.#finish();
       }, timeout);
+  }
+
+  /** Tells the operator something that does not keep the receiver from its work. */
+  warn(text: string): void {
+    this.#reception.tale.warn(text);
   }
 
   status(): ServiceStatus {
@@ -119,16 +107,31 @@ class RunningReceiver implements Service {
     return (this.#stopping ??= this.#end());
   }
 
+  #close(): Promise<void> {
+    return (this.#closing ??= this.#means.close());
+  }
+
+  #finish(): void {
+    this.#finished = true;
+    void this.stop();
+  }
+
   #delivered(): number {
     return this.status().counters["egress_sent"] ?? 0;
   }
 
-  /** Why the time was not enough; undefined when it was. */
+  /** Datagrams that were written, and those that the output refused: none follows in their place. */
+  #settled(): number {
+    const refused = Object.values(this.status().drops["egress"] ?? {});
+    return refused.reduce((sum, count) => sum + count, this.#delivered());
+  }
+
+  /** Why it is not what was wanted; undefined when it is. */
   #shortfall(): Error | undefined {
     const wanted = this.#config.count ?? 1;
     const got = this.#delivered();
     return got < wanted
-      ? new ShortfallError(`expected ${wanted} datagrams in time, got ${got}`)
+      ? new ShortfallError(`expected ${wanted} datagrams, got ${got}`)
       : undefined;
   }
 
@@ -136,40 +139,8 @@ class RunningReceiver implements Service {
     clearInterval(this.#counting);
     clearTimeout(this.#timeout);
     await this.#reception.stop();
-    this.#reception.tale.end(this.#late ? this.#shortfall() : undefined);
+    await this.#close();
+    this.#reception.tale.end(this.#finished ? this.#shortfall() : undefined);
     await this.ended;
-  }
-}
-
-function openSink(config: ReceiveConfig): Sink {
-  const { output } = config;
-  if (output.kind === "udp") {
-    const any = unspecified(familyOf(output.to.address));
-    const { fd } = openUdp({ local: { address: any, port: 0 } });
-    return { outlet: { kind: "socket", fd }, to: output.to, close: () => closeSync(fd) };
-  }
-  const fd = output.kind === "file" ? openFile(output.path) : openStdout();
-  return { outlet: { kind: "stream", fd }, to: undefined, close: () => fd > 2 && closeSync(fd) };
-}
-
-function openFile(path: string): number {
-  try {
-    return openSync(path, "w");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new OsError("open", code ?? "EIO", path, "name a file that can be written");
-  }
-}
-
-/**
- * Standard output. A pipe is opened anew, so that it can be written without waiting while the
- * programs that share the old description notice nothing.
- */
-function openStdout(): number {
-  if (!fstatSync(1).isFIFO()) return 1;
-  try {
-    return openSync("/proc/self/fd/1", constants.O_WRONLY | constants.O_NONBLOCK);
-  } catch {
-    return 1;
   }
 }

@@ -27,7 +27,7 @@ import {
   type GatewayState,
 } from "../protocols/amt/gateway.ts";
 import type { GroupFilter } from "../wire/membership.ts";
-import { AmtSocket } from "./amt-socket.ts";
+import type { ControlSocket } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
 import type { ServiceStatus } from "./service.ts";
 import { Tale } from "./tale.ts";
@@ -44,17 +44,24 @@ const SILENCE_CHECK = 1_000;
 /** Data that had come and then stays away for so long makes the gateway ask its relay. */
 const SILENCE = 5_000;
 
+/** What a gateway's or a receiver's settings say of its own endpoint. */
+interface OwnConfig {
+  readonly local: Endpoint;
+  readonly relay?: Endpoint | undefined;
+  readonly discovery?: Endpoint | undefined;
+}
+
 export interface ReceptionOptions {
   readonly name: string;
   readonly role: "gateway" | "receive";
-  readonly local: Endpoint;
+  /** The AMT socket; closed at the end. */
+  readonly socket: ControlSocket;
   readonly relay: Endpoint | undefined;
   readonly discovery: Endpoint | undefined;
   /** Whether relays that do not speak as RFC 7450 says are asked as they understand. */
   readonly quirks: boolean;
-  readonly lanes: number;
-  /** The other descriptors of each lane. */
-  ports(lane: number, socket: number): LanePorts;
+  /** The ports of each lane; asked for once, at the start. */
+  lanes(): readonly LanePorts[];
   /** Values that a lane which starts must have besides its tables. */
   prime(commands: CommandWriter): void;
   /** A packet that the host sent to the device. */
@@ -65,7 +72,7 @@ export interface ReceptionOptions {
 
 export class Reception {
   readonly tale: Tale;
-  readonly socket: AmtSocket;
+  readonly socket: ControlSocket;
   readonly #options: ReceptionOptions;
   readonly #driver: Driver<GatewayInput, GatewayOutput>;
   readonly #forwarding = new ForwardingTable((change) => this.#forward(change));
@@ -80,7 +87,7 @@ export class Reception {
   constructor(options: ReceptionOptions) {
     this.#options = options;
     this.tale = new Tale(options.name, options.role);
-    this.socket = new AmtSocket(localFor(options), options.lanes, true);
+    this.socket = options.socket;
     const machine = new AmtGateway({
       relay: options.relay,
       discovery: options.discovery,
@@ -97,7 +104,7 @@ export class Reception {
   async start(): Promise<void> {
     this.#lanes = await LaneSet.start({
       replace: this.#options.replace,
-      lanes: this.socket.sockets.map(({ fd }, lane) => this.#options.ports(lane, fd)),
+      lanes: this.#options.lanes(),
       prime: (_lane, commands) => this.#prime(commands),
       punt: (_lane, punt) => this.#punt(punt),
       failed: (reason) => this.tale.end(reason),
@@ -211,7 +218,7 @@ export class Reception {
 }
 
 /** The own endpoint: where it was left to the system, in the family of the relay. */
-function localFor({ local, relay, discovery }: ReceptionOptions): Endpoint {
+export function ownEndpoint({ local, relay, discovery }: OwnConfig): Endpoint {
   const peer = relay ?? discovery;
   if (peer === undefined || !isUnspecified(local.address)) return local;
   return { address: unspecified(familyOf(peer.address)), port: local.port };

@@ -185,6 +185,7 @@ test("a receiver takes an IPv6 stream, a relay, an output and the limits that en
       output: { kind: "udp", to: { address: "127.0.0.1", port: 5000 } },
       count: 10,
       timeout: 2_500,
+      portable: false,
     },
   });
 });

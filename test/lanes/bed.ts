@@ -1,12 +1,13 @@
 /** A lane on a desk: the real core and loop over memory ports. */
-import { ARENA_COMMANDS, FRAME_VNET } from "../../assembly/layout/arena.ts";
+import { ARENA_COMMANDS, FRAME_IP, FRAME_VNET } from "../../assembly/layout/arena.ts";
 import type { Entropy } from "../../src/core/machine.ts";
 import { CommandWriter, PuntReader, readLedger, type Ledger } from "../../src/engine/arena.ts";
 import { compileCore, createArena, startCore, type Core } from "../../src/engine/core.ts";
 import { Lane, type Stage } from "../../src/lanes/lane.ts";
 import { frameHeader, regionAddress } from "../../src/lanes/plan.ts";
+import { makeStages, type Inflow } from "../../src/lanes/stages.ts";
 import { MemoryPort } from "../../src/ports/memory.ts";
-import { viewArena } from "../../src/ports/port.ts";
+import { viewArena, type ArenaView } from "../../src/ports/port.ts";
 
 /** Where the arena pretends to lie: beyond 32 bits, so that a lost upper half shows. */
 const BASE = 0x7f12_3456_7000;
@@ -33,37 +34,32 @@ export interface Bed {
 
 /** A lane of this role; `frame` is what stands before packets on its inner port. */
 export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = true): Bed {
+  let inner!: MemoryPort;
+  const makeInner = (arena: ArenaView): Inflow => {
+    inner = new MemoryPort(arena, regionAddress(1), frameHeader(frame));
+    return { port: inner, frame };
+  };
+  return { ...layBed(role, makeInner, simd), inner };
+}
+
+/** A lane of this role over an inner port of any kind; `run` pumps only ports in memory. */
+export function layBed(
+  role: "relay" | "gateway",
+  makeInner: (arena: ArenaView) => Inflow,
+  simd = true,
+): Omit<Bed, "inner"> {
   const arena = createArena();
   const core = startCore(compileCore({ simd }).module, arena, BASE, entropy);
   const view = viewArena(arena, BASE);
-  const [outer, inside] = [regionAddress(0), regionAddress(1)];
-  core.rxPrepare(outer, 1);
-  core.rxPrepare(inside, frame);
-  const socket = new MemoryPort(view, outer, 0);
-  const inner = new MemoryPort(view, inside, frameHeader(frame));
-  const stages: Stage[] =
-    role === "relay"
-      ? [
-          { port: socket, region: outer, begin: (n) => core.relayControl(outer, n) },
-          {
-            port: inner,
-            region: inside,
-            begin: (n) => core.ingest(inside, n, frame),
-            fill: () => core.relayFill(),
-          },
-        ]
-      : [
-          {
-            port: socket,
-            region: outer,
-            begin: (n) => core.gatewayReceive(outer, n),
-            fill: () => core.gatewayFill(),
-          },
-          { port: inner, region: inside, begin: (n) => core.deviceControl(inside, n, frame) },
-        ];
+  const socket = new MemoryPort(view, regionAddress(0), 0);
+  const inner = makeInner(view);
+  const stages = makeStages(role, core, view, [{ port: socket, frame: FRAME_IP }, inner]);
+  const outlet = role === "relay" ? socket : inner.port;
   const doorbells = { commands: 0, punts: 0 };
-  const outlet = role === "relay" ? socket : inner;
-  const lane = new Lane(core, arena, stages, outlet, () => doorbells.punts++);
+  const fail = (error: Error): never => {
+    throw error;
+  };
+  const lane = new Lane(core, arena, stages, outlet, () => doorbells.punts++, fail);
   lane.start();
   const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {
@@ -73,7 +69,6 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
     commands,
     punts: new PuntReader(arena),
     socket,
-    inner,
     doorbells,
     run() {
       do {
@@ -81,7 +76,8 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
         lane.commands();
       } while (core.ringWaiting(ARENA_COMMANDS) > 0 && lane.idle);
       for (const stage of stages)
-        while ((stage.port as MemoryPort).arrivals.length > 0 && lane.pump(stage));
+        while (stage.port instanceof MemoryPort && stage.port.arrivals.length > 0)
+          if (!lane.pump(stage)) break;
       lane.commands();
     },
     ledger: () => readLedger(arena),
