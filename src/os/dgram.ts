@@ -24,6 +24,8 @@ export async function openDgram(local: Endpoint): Promise<Socket> {
     socket.once("error", refused);
     socket.bind(local.port, local.address, () => {
       socket.off("error", refused);
+      // Whoever reads the socket hears of errors; one that comes while nobody does ends nothing.
+      socket.on("error", () => {});
       resolve(socket);
     });
   });
