@@ -110,7 +110,7 @@ export function rxAncillary(region: usize, i: usize, level: i32, type: i32): usi
   const end = at + room;
   while (at + CMSG_DATA <= end) {
     const length = <usize>load<u32>(at, CMSG_LENGTH);
-    if (length < <usize>CMSG_DATA || at + length > end) return 0;
+    if (length < <usize>CMSG_DATA || length > end - at) return 0;
     if (load<i32>(at, CMSG_LEVEL) == level && load<i32>(at, CMSG_TYPE) == type)
       return at + CMSG_DATA;
     at += (length + CMSG_ALIGN - 1) & ~(CMSG_ALIGN - 1);

@@ -15,7 +15,16 @@ import {
 } from "../layout/verdict";
 import { checkRelayed, decapsulate, encapsulate, messageType } from "../amt";
 import { checksum } from "../checksum";
-import { checkMulticast, hasHops, keyOf, storeBe16, takeHop } from "../datagram";
+import {
+  be16,
+  checkMulticast,
+  ecnOf,
+  hasHops,
+  keyOf,
+  setEcn,
+  storeBe16,
+  takeHop,
+} from "../datagram";
 import { octets, SCRATCH, text } from "./desk";
 
 const PACKET: usize = SCRATCH;
@@ -157,6 +166,33 @@ describe("a multicast datagram", () => {
     expect(load<u64>(KEY, KEY_KIND)).toBe(6);
     expect(text(KEY + KEY_GROUP, 16)).toBe("ff3e0000000000000000000080001234");
     expect(text(KEY + KEY_SOURCE, 16)).toBe("20010db8004400000000000000000044");
+  });
+});
+
+describe("the ECN field (RFC 3168 §5)", () => {
+  test("is set in either family, with a right checksum, and nothing else changes", () => {
+    for (let tos = 0; tos < 256; tos++)
+      for (let ecn = 0; ecn < 4; ecn++) {
+        ipv4();
+        store<u8>(PACKET, <u8>tos, 1);
+        mend();
+        const four = text(PACKET, 36);
+        expect(ecnOf(PACKET)).toBe(tos & 3);
+        setEcn(PACKET, ecn);
+        expect(checksum(PACKET, 20, 0)).toBe(0);
+        expect(load<u8>(PACKET, 1)).toBe(<u8>((tos & 0xfc) | ecn));
+        store<u8>(PACKET, <u8>tos, 1);
+        mend();
+        expect(text(PACKET, 36)).toBe(four);
+
+        ipv6();
+        storeBe16(PACKET, 0x6000 | (tos << 4) | 9); // then the flow label's first bits
+        expect(ecnOf(PACKET)).toBe(tos & 3);
+        const six = text(PACKET + 2, 46);
+        setEcn(PACKET, ecn);
+        expect(be16(PACKET)).toBe(0x6000 | (((tos & 0xfc) | ecn) << 4) | 9);
+        expect(text(PACKET + 2, 46)).toBe(six);
+      }
   });
 });
 

@@ -155,9 +155,10 @@ export class Lane {
   #ready(port: Port, ready: Readiness): void {
     if (ready.writable && port === this.#outlet && this.#filling) {
       this.#drain();
+      this.#ring();
       if (this.#filling) return;
       this.#want(true);
-      this.#applySome();
+      this.commands(); // also those that were told of in the meantime
     }
     if (!ready.readable || this.#filling) return;
     for (const stage of this.#stages) if (stage.port === port) this.pump(stage);

@@ -18,6 +18,7 @@ import {
   RING_TAIL,
   SINK_TUN_PLAIN,
   TALLY_COMMANDS,
+  TX_CAPACITY,
 } from "../../assembly/layout/arena.ts";
 import type { Endpoint } from "../../src/core/address.ts";
 import type { Punt } from "../../src/engine/arena.ts";
@@ -157,6 +158,46 @@ test("the lane is told of commands once, until it has looked", () => {
   bed.lane.commands();
   bed.commands.tunnel(5, GATEWAY);
   assert.equal(bed.doorbells.commands, 2);
+});
+
+test("commands that come while the outlet is full are applied after it, and later ones are told", () => {
+  const bed = makeBed("relay", FRAME_IP);
+  bed.commands.tunnel(0, GATEWAY);
+  bed.commands.route(COMMAND_MEMBER_ADD, FLOW.group, undefined, 0);
+  bed.run();
+  bed.socket.room = 0;
+  bed.inner.arrivals.push({ octets: udpDatagram({ ...FLOW, payload: pattern(4, 0) }) });
+  bed.run();
+  assert.equal(bed.lane.idle, false);
+  const before = bed.doorbells.commands;
+  bed.commands.tunnel(1, GATEWAY);
+  bed.lane.commands();
+  assert.equal(bed.ledger().tallies[TALLY_COMMANDS], 2, "not within a batch");
+  bed.socket.room = Infinity;
+  bed.socket.becomeWritable();
+  assert.equal(bed.ledger().tallies[TALLY_COMMANDS], 3);
+  bed.commands.tunnel(2, GATEWAY);
+  assert.equal(bed.doorbells.commands, before + 2);
+});
+
+test("the control thread is told of a punt that comes to light when the outlet has room again", () => {
+  const bed = makeBed("gateway", FRAME_IP);
+  bed.commands.relay(RELAY);
+  bed.commands.route(COMMAND_MEMBER_ADD, FLOW.group, undefined, 0);
+  bed.run();
+  const data = amtData(udpDatagram({ ...FLOW, payload: pattern(query.length - 30, 1) }));
+  // The query is behind more data than the transmit region holds.
+  const train = join(Array<Uint8Array>(TX_CAPACITY / 8 + 1).fill(data));
+  for (let i = 0; i < 8; i++)
+    bed.socket.arrivals.push({ octets: train, from: RELAY, segment: data.length });
+  bed.socket.arrivals.push({ octets: query, from: RELAY });
+  bed.inner.room = 1;
+  bed.run();
+  assert.equal(bed.doorbells.punts, 0);
+  bed.inner.room = Infinity;
+  bed.inner.becomeWritable();
+  assert.equal(bed.doorbells.punts, 1);
+  assert.equal(punts(bed).length, 1);
 });
 
 test("commands that the ring has no room for wait, and are applied in their order", () => {

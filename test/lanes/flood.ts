@@ -29,6 +29,18 @@ const FRAMES = {
 const reference = createReferenceEngine();
 const inner = new Uint8Array(70_000);
 
+const TUNNELS = 20;
+
+/** Whether a tunnel's gateway has asked for the ECN field. */
+function wantsEcn(tunnel: number): boolean {
+  return tunnel % 2 === 1;
+}
+
+/** The ECN field of the datagram in `inner`. */
+function innerEcn(): number {
+  return inner[0]! >> 4 === 4 ? inner[1]! & 3 : (inner[1]! >> 4) & 3;
+}
+
 /** One lane in both builds, which get the same and must do the same. */
 class Pair {
   readonly role: "relay" | "gateway";
@@ -51,8 +63,10 @@ class Pair {
     this.#beds = [true, false].map((simd) => makeBed(role, frame, simd));
     for (const bed of this.#beds) {
       unreliable(outletOf(role, bed), new SeededEntropy(seed));
-      for (let tunnel = 0; tunnel < 20; tunnel++)
-        bed.commands.tunnel(tunnel, { address: "203.0.113.5", port: 1_000 + tunnel });
+      for (let tunnel = 0; tunnel < TUNNELS; tunnel++) {
+        const address = tunnel % 4 < 2 ? "203.0.113.5" : "2001:db8:6::5";
+        bed.commands.tunnel(tunnel, { address, port: tunnel }, wantsEcn(tunnel));
+      }
       bed.commands.relay(RELAYS[0]);
       for (const group of GROUPS) bed.commands.route(arena.COMMAND_MEMBER_ADD, group, undefined, 0);
       bed.run();
@@ -92,11 +106,13 @@ class Pair {
   #compareDepartures(): void {
     const [one, other] = this.#beds.map((bed) => outletOf(this.role, bed).departures);
     assert.equal(one!.length, other!.length);
-    for (const [i, { octets, to }] of one!.entries()) {
+    for (const [i, { octets, to, ecn }] of one!.entries()) {
       const twin = other![i]!;
-      assert.ok(Buffer.compare(octets, twin.octets) === 0 && to?.port === twin.to?.port);
+      assert.ok(Buffer.compare(octets, twin.octets) === 0);
+      assert.ok(to?.port === twin.to?.port && ecn === twin.ecn);
       if (this.role !== "relay") continue;
       assert.equal(reference.amtDecapsulate(octets, inner), octets.length - 2);
+      assert.equal(ecn, wantsEcn(to!.port) ? innerEcn() : 0);
     }
     for (const [index, departures] of [one!, other!].entries()) {
       this.#departed[index]! += departures.length;
@@ -110,7 +126,7 @@ class Pair {
     const group = random.pick(GROUPS);
     const sources = SOURCES.filter((one) => one.includes(":") === group.includes(":"));
     const source = random.pick([undefined, ...sources]);
-    const tunnel = random.below(20);
+    const tunnel = random.below(TUNNELS);
     const [field, value] = random.pick([
       [arena.CONFIG_TUNNEL_MTU, random.pick([65_535, 9_000, 1_470, 1_000, 100, 28, 0])],
       [arena.CONFIG_SEGMENTS, random.pick([1, 3, 64])],

@@ -35,7 +35,7 @@ const RELAY = { address: "198.51.100.10", port: 2268 };
 const ROUNDS = 4;
 
 /** Batches before the count, so that the lane's code is compiled. */
-const WARM_UP = 5_000;
+const WARM_UP = 20_000;
 
 const collect = globalThis.gc;
 const [role, count, batch] = process.argv.slice(2);

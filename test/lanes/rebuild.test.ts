@@ -164,9 +164,13 @@ test("without its destination, or with that of another family, a payload is drop
   bed.inner.arrivals.push(arrival({ ...four, payload }, [hops(four.group, 9)]));
   // Cut in the middle of its destination, as MSG_CTRUNC would be.
   bed.inner.arrivals.push(arrival({ ...four, payload }, [pktinfo(four.group).subarray(0, 20)]));
+  // Of a length that would lead back to where it started.
+  const endless = pktinfo(four.group);
+  new DataView(endless.buffer).setUint32(0, 0xffff_fff8, true);
+  bed.inner.arrivals.push(arrival({ ...four, payload }, [endless]));
   bed.run();
   assert.equal(bed.socket.departures.length, 0);
-  assert.equal(bed.ledger().stages[STAGE_INGEST]![verdict.VERDICT_FAMILY], 5);
+  assert.equal(bed.ledger().stages[STAGE_INGEST]![verdict.VERDICT_FAMILY], 6);
 });
 
 test("what an earlier datagram left in a slot shows in none that follows", () => {

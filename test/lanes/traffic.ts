@@ -10,6 +10,7 @@ import {
   IPPROTO_IPV6,
   IPV6_HOPLIMIT,
   IPV6_PKTINFO,
+  IPV6_TCLASS,
   IP_PKTINFO,
   IP_TTL,
 } from "../../assembly/layout/system.ts";
@@ -17,7 +18,17 @@ import { parseAddress, type Address, type Endpoint } from "../../src/core/addres
 import type { Arrival } from "../../src/ports/memory.ts";
 import { mutate, type SeededEntropy } from "../fuzz/mutate.ts";
 import { AMT_VECTORS } from "../vectors/amt.ts";
-import { amtData, cmsg, join, mendIpv4, pattern, udpDatagram, vnet } from "./packets.ts";
+import {
+  amtData,
+  cmsg,
+  join,
+  mendIpv4,
+  pattern,
+  tosControl,
+  udpDatagram,
+  vnet,
+  withEcn,
+} from "./packets.ts";
 
 export const GROUPS: readonly Address[] = ["232.1.2.3", "239.1.1.1", "ff3e::1234", "ff1e::5"];
 const NEVER_JOINED: readonly Address[] = ["224.0.0.251", "232.9.9.9", "ff02::fb"];
@@ -63,15 +74,24 @@ export class Traffic {
   message(): Arrival {
     const random = this.#random;
     const from = random.below(8) === 0 ? random.pick(RELAYS) : RELAYS[0]!;
-    if (random.below(4) > 0) return { octets: this.#message(), from };
+    const control = this.#tos();
+    if (random.below(4) > 0) return { octets: this.#message(), from, control };
     const first = this.#message();
-    if (first.length < 50 || first.length > LONG) return { octets: first, from, segment: 1_472 };
+    if (first.length < 50 || first.length > LONG)
+      return { octets: first, from, segment: 1_472, control };
     // Datagrams of one length, but for the last.
     const train = Array.from({ length: random.below(8) }, () => this.#altered(first));
     train.push(first, this.#message().subarray(0, first.length));
     // Now and then the kernel would have joined nothing like this.
     const segment = random.below(50) === 0 ? random.below(3_000) : first.length;
-    return { octets: join(train), from, segment };
+    return { octets: join(train), from, segment, control };
+  }
+
+  /** What the kernel may say of the outer TOS or traffic class. */
+  #tos(): Uint8Array {
+    const tos = this.#random.pick([0, 0, 1, 2, 3, 0xff]);
+    const six = cmsg(IPPROTO_IPV6, IPV6_TCLASS, [tos, 0, 0, 0]);
+    return this.#random.pick([new Uint8Array(0), tosControl(tos), six]);
   }
 
   /** The same length, perhaps with a bit turned over. */
@@ -97,7 +117,7 @@ export class Traffic {
     const sources = SOURCES.filter((source) => source.includes(":") !== isV4);
     const short = random.pick([0, 1, 20, 64, 100, 200, 500, 1_000, 1_316, 1_500]);
     const length = random.below(20) === 0 ? random.pick([3_000, 9_000, 60_000]) : short;
-    return udpDatagram({
+    const datagram = udpDatagram({
       source: random.below(20) === 0 ? NOBODY[isV4 ? 0 : 1]! : random.pick(sources),
       group,
       payload: pattern(length, random.below(1_000)),
@@ -107,6 +127,7 @@ export class Traffic {
       id: random.below(65_536),
       options: new Uint8Array(4 * random.below(4)).fill(random.below(256)),
     });
+    return withEcn(datagram, random.below(4));
   }
 
   #damaged(octets: Uint8Array): Uint8Array {
