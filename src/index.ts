@@ -22,6 +22,9 @@ export {
   type RelayOptions,
   type RelayOutput,
 } from "./protocols/amt/relay.ts";
+export type { AccessLists } from "./protocols/amt/access.ts";
+export type { RateLimits } from "./protocols/amt/rate-limit.ts";
+export type { SharedSecret } from "./protocols/amt/secrets.ts";
 export { startGateway, startReceive, startRelay } from "./runtime/index.ts";
 export type { Service, ServiceStatus } from "./runtime/service.ts";
 export type { GroupFilter } from "./wire/membership.ts";
