@@ -12,10 +12,9 @@ import { DriverGateway } from "./network.ts";
 const driverTest = bedTests((lab, image) => DriverGateway.boot(lab, image));
 
 const COUNT = 1_000;
-const ENDLESS = 100_000;
 /** The driver asks every 2 s, and every answer makes the LAN's hosts report within a second. */
-const JOIN_MS = 10_000;
-/** The Last Member Query Time (RFC 3376 §8.8: 2 s), and a second for the way. */
+const JOIN_MS = 20_000;
+/** The Last Member Query Time of the relay (RFC 3376 §8.8: 2 s), on a busy machine. */
 const LEAVE_MS = 5_000;
 
 const FAMILIES = [
@@ -31,9 +30,9 @@ for (const { inner, group, sources, field } of FAMILIES) {
       const relay = await bed.relay();
       await bed.up();
       const tunnel = await Capture.start(lab, at, "br0", "udp port 2268");
-      await bed.send(group, ENDLESS, { source: sources[1] });
+      await bed.send(group, { source: sources[1] });
       const listener = await bed.join(group, sources[0]);
-      const source = await bed.send(group, ENDLESS, { source: sources[0] });
+      const source = await bed.send(group, { source: sources[0] });
       await listener.first(JOIN_MS);
       await heard(listener, source.sent() + COUNT);
       const { streams } = await listener.leave();
@@ -59,7 +58,7 @@ for (const { inner, group, sources, field } of FAMILIES) {
     await bed.relay();
     await bed.up();
     const listener = await bed.join(group, sources[0]);
-    const source = await bed.send(group, ENDLESS, { source: sources[0], size: 8_000, rate: 50 });
+    const source = await bed.send(group, { source: sources[0], size: 8_000, rate: 50 });
     await listener.first(JOIN_MS);
     const from = source.sent();
     await heard(listener, from + 100);
@@ -74,7 +73,7 @@ for (const { inner, group, sources, field } of FAMILIES) {
 driverTest("groups of both families come through one tunnel to Linux's gateway", async (bed) => {
   const relay = await bed.relay();
   await bed.up();
-  for (const { group, sources } of FAMILIES) await bed.send(group, ENDLESS, { source: sources[0] });
+  for (const { group, sources } of FAMILIES) await bed.send(group, { source: sources[0] });
   const joins = FAMILIES.map(({ group, sources }) => bed.join(group, sources[0]));
   const listeners = await Promise.all(joins);
   for (const listener of listeners) await listener.first(JOIN_MS);
@@ -85,46 +84,7 @@ driverTest("a group of any source reaches hosts of Linux's gateway from all", as
   await bed.relay();
   await bed.up();
   const listener = await bed.join("239.1.1.1");
-  for (const source of SOURCES) await bed.send("239.1.1.1", ENDLESS, { source });
+  for (const source of SOURCES) await bed.send("239.1.1.1", { source });
   const both = () => (listener.progress()?.streams.length ?? 0) === SOURCES.length;
   await eventually("both sources at the listener", JOIN_MS, both);
-});
-
-driverTest("a Linux gateway that falls silent is forgotten (RFC 7450 §5.3.3)", async (bed) => {
-  const relay = await bed.relay("--query-interval", "2", "--query-response-interval", "1");
-  await bed.up();
-  const listener = await bed.join("232.1.1.1", SOURCES[0]);
-  await bed.send("232.1.1.1", ENDLESS);
-  await listener.first(JOIN_MS);
-  assert.equal((await relay.status()).tunnels.length, 1);
-  await bed.down();
-  await eventually("the relay without tunnels", 10_000, async () => {
-    const { tunnels, groups } = await relay.status();
-    return tunnels.length === 0 && groups.length === 0;
-  });
-});
-
-driverTest("a killed relay that is started again serves Linux's gateway on", async (bed) => {
-  const relay = await bed.relay();
-  await bed.up();
-  const listener = await bed.join("232.1.1.1", SOURCES[0]);
-  const source = await bed.send("232.1.1.1", ENDLESS);
-  await listener.first(JOIN_MS);
-  relay.program.kill("SIGKILL");
-  await relay.program.finish(5_000);
-  await bed.relay();
-  // The driver waits up to 16 s between Requests that stay unanswered.
-  await heard(listener, source.sent() + 250, 25_000);
-});
-
-driverTest("a Linux gateway whose device is made anew takes its place again", async (bed) => {
-  const relay = await bed.relay();
-  await bed.up();
-  const listener = await bed.join("232.1.1.1", SOURCES[0]);
-  const source = await bed.send("232.1.1.1", ENDLESS);
-  await listener.first(JOIN_MS);
-  await bed.down();
-  await bed.up();
-  await heard(listener, source.sent() + 250);
-  assert.equal((await relay.status()).tunnels.length, 1);
 });

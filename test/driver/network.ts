@@ -57,8 +57,8 @@ export abstract class Bed {
     return this.noted(await this.network.gateway(i, "--discovery"));
   }
 
-  async send(group: string, count: number, plan: Partial<SourcePlan> = {}): Promise<Source> {
-    return this.noted(await this.network.send(group, { ...plan, count }));
+  async send(group: string, plan: Partial<SourcePlan> = {}): Promise<Source> {
+    return this.noted(await this.network.send(group, plan));
   }
 
   protected async listen(joined: Promise<Listener>): Promise<Listener> {
@@ -132,6 +132,8 @@ export class DriverRelay extends Bed {
     await guest.run(`ip address add ${RELAY}/24 dev eth0 && ip link set eth0 up`);
     await guest.run("ip address add 198.51.100.2/24 dev eth1 && ip link set eth1 up");
     await guest.run("ip address add 2001:db8:1::2/64 dev eth1 nodad");
+    for (const scope of ["all", "default"])
+      await guest.run(`echo 0 > /proc/sys/net/ipv6/conf/${scope}/accept_dad`);
     await guest.run("echo 1 > /proc/sys/net/ipv4/ip_forward");
     await guest.run("echo 1 > /proc/sys/net/ipv6/conf/all/forwarding");
     return new DriverRelay(network, guest);
@@ -142,6 +144,9 @@ export class DriverRelay extends Bed {
     await this.guest.run(
       `ip link add ${this.device} type amt mode relay local ${RELAY} dev eth0 && ip link set ${this.device} up`,
     );
+    // Without this address the driver leaves Requests for MLD unanswered.
+    const address = `ip -6 address show dev ${this.device} scope link -tentative`;
+    await this.guest.run(`until ${address} | grep -q inet6; do usleep 10000; done`);
     const routes = groups.flatMap((group) =>
       (group.includes(":") ? SOURCES_6 : SOURCES).map(
         (source) => `mroute from eth1 source ${source} group ${group} to ${this.device}`,
