@@ -1,6 +1,6 @@
 /**
  * Relays from the DNS: looks up a source's AMTRELAY records and the addresses of relays that they
- * name (RFC 8777 §2.2).
+ * name (RFC 8777 §2.6).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ReceiveConfig } from "../config/receive.ts";

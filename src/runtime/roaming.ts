@@ -1,6 +1,6 @@
 /**
  * A gateway that finds its relays by itself and moves when one is lost: a machine of the shape of
- * `AmtGateway`, over one of those for each relay that is tried. Read RFC 8777 §2.4 and §2.5 first.
+ * `AmtGateway`, over one of those for each relay that is tried. Read RFC 8777 §2.3 and §2.5 first.
  *
  * The first relay whose Membership Query comes without L wins; it alone gets the reports. The relay
  * before is left in order once its successor is there, so a loss that was none cuts nothing off.
@@ -16,8 +16,9 @@ import {
   type GatewayState,
 } from "../protocols/amt/gateway.ts";
 import { Attempts, type AttemptsInput } from "../protocols/driad/attempts.ts";
+import type { HoldReason } from "../protocols/driad/hold-down.ts";
 import type { Candidate } from "../protocols/driad/candidates.ts";
-import { amtType } from "../wire/amt.ts";
+import { amtType, parseQuery } from "../wire/amt.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 
 /** A relay that sends no data for so long is lost (RFC 8777 §2.5.4.1): 4 s, doubling to 120 s. */
@@ -69,6 +70,8 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
   /** Lookups in a row that led to no relay. */
   #lookups = 0;
   #silentAt: Millis | undefined;
+  /** The relay in use wants us to leave. */
+  #unwanted = false;
   /** Relays in a row that sent no data. */
   #silences = 0;
 
@@ -179,7 +182,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
     this.#attempt({ kind: "failed", candidate: contact.candidate }, now);
   }
 
-  #hold(contact: Contact, reason: "lost" | "limit", now: Millis): void {
+  #hold(contact: Contact, reason: HoldReason, now: Millis): void {
     for (const relay of [contact.candidate.endpoint, contact.relay])
       if (relay !== undefined) this.#attempt({ kind: "hold", relay, reason }, now);
   }
@@ -213,11 +216,12 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
   // The loss of a relay.
 
   /** Looks for another relay; until one is there, this one may come back. */
-  #lose(contact: Contact, now: Millis): void {
+  #lose(contact: Contact, reason: HoldReason, now: Millis): void {
     if (this.#phase !== "settled") return;
-    this.#hold(contact, "lost", now);
+    this.#unwanted = reason === "limit";
+    this.#hold(contact, reason, now);
     this.#search(now);
-    this.#pass(contact, { kind: "silent" }, now);
+    if (reason === "lost") this.#pass(contact, { kind: "silent" }, now);
   }
 
   /** Expects data, the longer the more relays in a row sent none. */
@@ -228,7 +232,8 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
 
   #heard(now: Millis): void {
     if (this.#active === undefined || this.#phase === "ending") return;
-    if (this.#phase === "searching" && this.#active.state === "connected") this.#settle(now);
+    const back = this.#active.state === "connected" && !this.#unwanted;
+    if (this.#phase === "searching" && back) this.#settle(now);
     this.#silences = 0;
     if (this.#phase === "settled") this.#await(now);
   }
@@ -283,7 +288,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
     if (this.#silentAt !== undefined && this.#silentAt <= now) {
       this.#silentAt = undefined;
       this.#silences++;
-      if (this.#active !== undefined) this.#lose(this.#active, now);
+      if (this.#active !== undefined) this.#lose(this.#active, "lost", now);
     }
   }
 
@@ -305,6 +310,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
       if (out.kind === "accepted" && out.type === AMT_QUERY) queried = true;
       this.#take(contact, out, now);
     }
+    if (contact === this.#active && queried && isLimited(input)) this.#lose(contact, "limit", now);
     if (!this.#isTried(contact)) return;
     if (contact.state === "connected") this.#win(contact, now);
     else if (queried) {
@@ -327,7 +333,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
         contact.state = out.state;
         if (!active) return;
         this.#out.push(out);
-        if (lost && this.#phase === "settled") this.#lose(contact, now);
+        if (lost && this.#phase === "settled") this.#lose(contact, "lost", now);
         return;
       }
       case "stopped":
@@ -348,4 +354,10 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
   #isTried(contact: Contact): boolean {
     return this.#tried.get(endpointText(contact.candidate.endpoint)) === contact;
   }
+}
+
+/** True for a Query with L set: its relay may have to shed load, or is about to end. */
+function isLimited(input: GatewayInput): boolean {
+  const view = input.kind === "datagram" ? parseQuery(input.octets) : undefined;
+  return typeof view === "object" && view.limit;
 }

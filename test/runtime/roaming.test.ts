@@ -22,7 +22,7 @@ const candidate = (n: number, discoveryOptional = false): Candidate => ({
 
 /** A relay of the world below: what it was sent by type, and how many tunnels it has. */
 interface Box {
-  readonly relay: AmtRelay;
+  relay: AmtRelay;
   readonly got: number[];
   tunnels: number;
   alive: boolean;
@@ -42,7 +42,7 @@ class World {
   #heardAt: Millis = 1_000;
 
   constructor(seed = 1) {
-    this.gateway = new RoamingGateway({ entropy: seededEntropy(seed), quirks: true });
+    this.gateway = new RoamingGateway({ entropy: seededEntropy(seed), quirks: true, ecn: true });
   }
 
   /** Adds a relay at 192.0.2.n; `advertises` is the address it names, its own by default. */
@@ -145,7 +145,7 @@ test("with D=1 a relay is asked by a Request at once (RFC 8777 §4.2.2)", () => 
   assert.equal(box.tunnels, 1);
 });
 
-test("the first relay that answers wins after one attempt delay, and only it gets reports (RFC 8777 §2.4)", () => {
+test("the first relay that answers wins after one attempt delay, and only it gets reports (RFC 8777 §2.3)", () => {
   const world = new World();
   const dead = world.add(1);
   dead.alive = false;
@@ -162,7 +162,7 @@ test("the first relay that answers wins after one attempt delay, and only it get
   assert.deepEqual(dead.got, []);
 });
 
-test("a relay with L set is passed over at once and left alone for 10 minutes (RFC 8777 §2.5.2)", () => {
+test("a relay with L set is passed over at once and left alone for 10 minutes (RFC 8777 §2.5.5)", () => {
   const world = new World();
   const full = world.add(1, { full: true });
   const second = world.add(2);
@@ -179,7 +179,23 @@ test("a relay with L set is passed over at once and left alone for 10 minutes (R
   assert.ok(full.got.length > asked);
 });
 
-test("a relay that dies is replaced within 10 s, and not chosen again soon (RFC 8777 §2.5.4)", () => {
+test("a relay in use that sets L is left once there is another (RFC 8777 §2.5.5)", () => {
+  const world = new World();
+  const first = world.add(1);
+  world.candidates = [candidate(1, true)];
+  world.start();
+  world.run(10_000);
+  first.relay = newRelay({ relayAddresses: [at(1).address], maxTunnels: 0 });
+  world.give({ kind: "rebound" });
+  world.run(60_000);
+  assert.equal(world.relay, at(1).address, "no other is known");
+  world.add(2);
+  world.candidates = [candidate(1, true), candidate(2, true)];
+  world.run(200_000);
+  assert.equal(world.relay, at(2).address);
+});
+
+test("a relay that dies is replaced within 10 s, and not chosen again soon (RFC 8777 §2.5.4.1)", () => {
   for (let seed = 0; seed < 50; seed++) {
     const world = new World(seed);
     const first = world.add(1);
@@ -200,7 +216,7 @@ test("a relay that dies is replaced within 10 s, and not chosen again soon (RFC 
   }
 });
 
-test("a relay that answers but sends no data is left in order (RFC 8777 §2.5.4, RFC 7450 §5.2.3.7)", () => {
+test("a relay that answers but sends no data is left in order (RFC 8777 §2.5.4.1, RFC 7450 §5.2.3.7)", () => {
   const world = new World();
   const first = world.add(1);
   const second = world.add(2);

@@ -1,4 +1,4 @@
-/** When queries leave: how many in a time, and how long before the next try (RFC 8777 §2.4). */
+/** When queries leave: how many in a time, and how long before the next try (RFC 8777 §2.7). */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Entropy, Millis } from "../../core/machine.ts";
 

@@ -1,6 +1,6 @@
 /**
  * A small DNS client: asks recursive servers, follows aliases, and keeps answers as long as their
- * TTL says. Read RFC 1035 §7, RFC 2308 §5 and RFC 8777 §2.4 first.
+ * TTL says. Read RFC 1035 §7, RFC 2308 §5 and RFC 8777 §2.7 first.
  */
 import type { Endpoint } from "../../core/address.ts";
 import type { Entropy, Millis } from "../../core/machine.ts";

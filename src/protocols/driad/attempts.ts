@@ -1,6 +1,6 @@
 /**
  * When which relay is tried: the best first, the next a moment later unless one is established by
- * then (RFC 8777 §2.4, RFC 8305 §5). What a trial is, and when it has succeeded, its owner knows.
+ * then (RFC 8777 §2.3, RFC 8305 §5). What a trial is, and when it has succeeded, its owner knows.
  */
 import { endpointText, sameEndpoint, type Endpoint } from "../../core/address.ts";
 import type { Entropy, Machine, Millis } from "../../core/machine.ts";

@@ -1,4 +1,4 @@
-/** Which relays a source's records offer, and in which order they are tried (RFC 8777 §2.3, §3.1). */
+/** Which relays a source's records offer, and in which order they are tried (RFC 8777 §2.4.2). */
 import {
   familyOf,
   isMulticast,

@@ -1,4 +1,4 @@
-/** Relays that are left alone for a while (RFC 8777 §2.5.4, §2.5.5). */
+/** Relays that are left alone for a while (RFC 8777 §2.5.4.1, §2.5.5). */
 import { endpointText, type Endpoint } from "../../core/address.ts";
 import type { Entropy, Millis } from "../../core/machine.ts";
 

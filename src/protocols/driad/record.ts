@@ -58,7 +58,7 @@ export function emitRelayRecord(record: RelayRecord): Uint8Array {
   return rdata;
 }
 
-/** The name under which a source's records stand (RFC 8777 §2.2), without its last dot. */
+/** The name under which a source's records stand (RFC 8777 §2.6), without its last dot. */
 export function reverseName(source: Address): string {
   const octets = [...parseAddress(source)!].reverse();
   if (familyOf(source) === 4) return `${octets.join(".")}.in-addr.arpa`;

@@ -16,7 +16,7 @@ const RDATA = hex("0a01cb00710f");
 const read = (octets: Uint8Array) => parseResponse(octets, 7, QUESTION);
 const at = (name: string, data = RDATA) => record(name, "UNKNOWN_260", 60, Buffer.from(data));
 
-test("a query asks one question of class IN, with recursion desired (RFC 8777 §2.2)", () => {
+test("a query asks one question of class IN, with recursion desired (RFC 8777 §2.6)", () => {
   const octets = encodeQuery(0xabcd, QUESTION);
   assert.equal(Buffer.from(octets).toString("hex", 0, 12), "abcd01000001000000000001");
   // Type 260, class 1.
@@ -45,7 +45,7 @@ test("a truncated response is known as one, wherever it was cut (RFC 1035 §4.1.
   assert.equal(read(whole.subarray(0, least - 1)), undefined);
 });
 
-test("CNAME and DNAME are followed within an answer (RFC 8777 §2.2)", () => {
+test("CNAME and DNAME are followed within an answer (RFC 8777 §2.6)", () => {
   const answers = [
     record("51.198.in-addr.arpa", "DNAME", 50, "branch.example"),
     record("7.100.branch.example", "CNAME", 40, "Last.Example"),
@@ -84,7 +84,7 @@ test("a denial may be kept as long as its SOA says (RFC 2308 §5)", () => {
   assert.equal(read(reply(ASKED))?.denialTtl, undefined);
 });
 
-test("any octets are a response or not, without an exception (RFC 8777 §6)", () => {
+test("any octets are a response or not, without an exception (RFC 8777 §6.2)", () => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 600 }), (octets) => {
       read(octets);

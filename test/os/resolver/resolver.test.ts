@@ -89,7 +89,7 @@ resolverTest(
 
 let ignored = 0;
 resolverTest(
-  "a query without an answer is repeated, with a new identifier (RFC 8777 §2.4)",
+  "a query without an answer is repeated, with a new identifier (RFC 8777 §2.7)",
   (asked) => (ignored++ < 2 ? [] : [reply(asked, { answers: [relayAt(NAME)] })]),
   async (resolver, server) => {
     assert.deepEqual(await resolver.resolve(QUESTION), FOUND(60));
@@ -126,7 +126,7 @@ resolverTest(
 );
 
 resolverTest(
-  "an alias that leads out of the answer is asked for (RFC 8777 §2.2)",
+  "an alias that leads out of the answer is asked for (RFC 8777 §2.6)",
   (asked) => [
     asked.name === NAME
       ? reply(asked, { answers: [record(NAME, "CNAME", 30, "there.example")] })
@@ -189,7 +189,7 @@ resolverTest(
   },
 );
 
-test("no more than 10 queries leave in any 100 ms (RFC 8777 §2.4)", () => {
+test("no more than 10 queries leave in any 100 ms (RFC 8777 §2.7)", () => {
   const pace = new Pace();
   const turns = Array.from({ length: 35 }, () => pace.take(1_000));
   assert.deepEqual(turns.slice(0, 11), [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 100]);
@@ -197,7 +197,7 @@ test("no more than 10 queries leave in any 100 ms (RFC 8777 §2.4)", () => {
   assert.equal(pace.take(2_000), 0);
 });
 
-test("the wait for an answer is random from 1 s, doubling, to 120 s at most (RFC 8777 §2.4)", () => {
+test("the wait for an answer is random from 1 s, doubling, to 120 s at most (RFC 8777 §2.7)", () => {
   for (const [round, most] of [1, 2, 4, 8, 16, 32, 64, 120, 120].entries()) {
     const waits = Array.from({ length: 300 }, (_, seed) =>
       answerWait(seededEntropy(seed), round, 1_000),

@@ -34,7 +34,7 @@ function run(attempts: Attempts, end: Millis): string[] {
   return said;
 }
 
-test("trials start in order, 250 ms apart, until one wins (RFC 8777 §2.4, RFC 8305 §5)", () => {
+test("trials start in order, 250 ms apart, until one wins (RFC 8777 §2.3, RFC 8305 §5)", () => {
   const attempts = new Attempts(seededEntropy(1));
   assert.deepEqual(given(attempts, list(RELAYS), 1_000), ["attempt 1"]);
   assert.deepEqual(run(attempts, 1_400), ["1250 attempt 2"]);
@@ -61,7 +61,7 @@ test("a trial without an end is abandoned after 10 s", () => {
   ]);
 });
 
-test("relays on hold-down are not tried (RFC 8777 §2.5)", () => {
+test("relays on hold-down are not tried (RFC 8777 §2.5.4.1)", () => {
   const attempts = new Attempts(seededEntropy(1));
   const hold = (n: number): AttemptsInput => ({
     kind: "hold",

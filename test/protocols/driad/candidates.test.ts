@@ -42,14 +42,14 @@ test("a lower precedence comes first, whatever the family (RFC 8777 §4.2.1)", (
   assert.deepEqual(order(records), ["2001:db8::1", "192.0.2.3", "192.0.2.20", "192.0.2.9"]);
 });
 
-test("within a precedence the preferred family comes first, and only usable ones (RFC 8777 §3.1)", () => {
+test("within a precedence the preferred family comes first, and only usable ones (RFC 8777 §2.4.2)", () => {
   const records = [at(1, "192.0.2.1", "2001:db8::1"), at(2, "192.0.2.2")];
   assert.deepEqual(order(records, [6, 4]), ["2001:db8::1", "192.0.2.1", "192.0.2.2"]);
   assert.deepEqual(order(records, [4, 6]), ["192.0.2.1", "2001:db8::1", "192.0.2.2"]);
   assert.deepEqual(order(records, [6]), ["2001:db8::1"]);
 });
 
-test("within precedence and family chance decides (RFC 8777 §3.1)", () => {
+test("within precedence and family chance decides (RFC 8777 §2.4.2)", () => {
   const firsts = new Map<string, number>();
   for (let seed = 0; seed < 900; seed++) {
     const [first] = order([at(1, "192.0.2.1", "192.0.2.2"), at(1, "192.0.2.3")], [4], seed);
@@ -59,7 +59,7 @@ test("within precedence and family chance decides (RFC 8777 §3.1)", () => {
   for (const count of firsts.values()) assert.ok(count > 220 && count < 380, `${count}`);
 });
 
-test("precedence and D carry over to the addresses of a name; the port is AMT's (RFC 8777 §4.2)", () => {
+test("precedence and D carry over to the addresses of a name; the port is AMT's (RFC 8777 §4.2.4)", () => {
   const record = {
     precedence: 7,
     discoveryOptional: true,
@@ -75,7 +75,7 @@ test("precedence and D carry over to the addresses of a name; the port is AMT's 
   ]);
 });
 
-test("a record without a relay ends the list at its precedence (RFC 8777 §4.2.3)", () => {
+test("a record without a relay ends the list at its precedence (RFC 8777 §4.2.4)", () => {
   assert.deepEqual(order([none(0), at(1, "192.0.2.1")]), []);
   assert.deepEqual(order([none(1), at(1, "192.0.2.1"), at(0, "192.0.2.2")]), ["192.0.2.2"]);
 });
@@ -93,7 +93,7 @@ test("the DNS sends nobody to a group, to this host or to this link", () => {
   assert.deepEqual(order([at(1, ...strange, "192.0.2.1")]), ["192.0.2.1"]);
 });
 
-test("a relay that fell silent is left alone for 3 to 10 minutes, a full one for 10 (RFC 8777 §2.5)", () => {
+test("a relay that fell silent is left alone for 3 to 10 minutes, a full one for 10 (RFC 8777 §2.5.4.1, §2.5.5)", () => {
   const relay = { address: "192.0.2.1", port: 2268 };
   const times = Array.from({ length: 200 }, (_, seed) => {
     const table = new HoldDown(seededEntropy(seed));

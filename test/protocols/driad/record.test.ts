@@ -93,7 +93,7 @@ test("any octets give a record or nothing, and a record is written as it was rea
   );
 });
 
-test("records stand under the reverse name of the source, of either family (RFC 8777 §2.2)", () => {
+test("records stand under the reverse name of the source, of either family (RFC 8777 §2.6)", () => {
   assert.equal(reverseName("198.51.100.12"), "12.100.51.198.in-addr.arpa");
   assert.equal(
     reverseName("2001:db8::a"),
