@@ -82,6 +82,10 @@ class World {
           break;
         case "stopped":
           this.log.push(`${this.now} stopped`);
+          break;
+        case "accepted":
+        case "query":
+        case "quirk":
       }
   }
 
