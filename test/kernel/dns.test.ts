@@ -86,62 +86,71 @@ kernelTest(
 );
 
 const STREAM = { source: "198.51.100.1", group: "232.1.1.1", port: 5000 };
-const FIRST = "192.0.2.1";
-const SECOND = "192.0.2.2";
-/** What the issue of a dead relay may take. */
+/** Of each family: the two relays, the receiver, an address without a relay, and `--local`. */
+const UNDERLAYS = {
+  4: {
+    relays: ["192.0.2.1", "192.0.2.2"],
+    receiver: "192.0.2.11",
+    nobody: "192.0.2.99",
+    any: "0.0.0.0",
+  },
+  6: {
+    relays: ["2001:db8:2::1", "2001:db8:2::2"],
+    receiver: "2001:db8:2::11",
+    nobody: "2001:db8:2::99",
+    any: "::",
+  },
+} as const;
+/** How long a relay's death may interrupt the stream. */
 const RESUMED_MS = 10_000;
 
-//   source eth0 ── up ──┬── up0 relay1 down0 ──┬── down ── eth0 receiver, with the DNS server
-//                       └── up0 relay2 down0 ──┘
-kernelTest(
-  "a receiver finds its relay by the source's records, and the next when it dies (RFC 8777 §2.5)",
-  ["named"],
-  async (lab) => {
-    const { source, relays, receiver } = build(lab);
-    await startNamed(receiver, lab.folder, 53, {
-      "100.51.198.in-addr.arpa": [
-        `1 AMTRELAY 10 0 1 ${FIRST}`,
-        "1 AMTRELAY 20 1 3 second.example.",
-        // Nobody is there: tried first, and no hindrance.
-        "1 AMTRELAY 5 1 1 192.0.2.99",
-      ],
-      example: [`second A ${SECOND}`],
-    });
-    const started = [FIRST, SECOND].map((address, i) =>
-      Daemon.start(relays[i]!, lab.folder, `relay${i}`, [
-        "relay",
-        ...["--local", address, "--ingress", "up0"],
-      ]),
-    );
-    const [first, second] = await Promise.all(started);
-    await startSource(source, {
-      ...STREAM,
-      device: "eth0",
-      size: 500,
-      rate: 500,
-      ttl: 8,
-      count: 100_000,
-    });
-    const file = path.join(lab.folder, "stream");
-    const receive = await Daemon.start(receiver, lab.folder, "receive", [
-      ...["receive", `amt://${STREAM.source}@${STREAM.group}:${STREAM.port}`],
-      ...["--dns", "127.0.0.1", "-o", file],
-    ]);
-    await grows(file, 5_000);
-    assert.equal((await receive.status()).relay?.address, FIRST);
-    assert.equal((await second!.status()).tunnels.length, 0, "reports go to the winner alone");
+//   source eth0 ── br0 ──┬── up0 relay1 down0 ──┬── br1 ── eth0 receiver, with the DNS server
+//                        └── up0 relay2 down0 ──┘
+for (const family of [4, 6] as const)
+  kernelTest(
+    `a receiver finds its relay by the source's records, and the next when it dies, over IPv${family} (RFC 8777 §2.5)`,
+    ["named"],
+    async (lab) => {
+      const { relays, nobody, any } = UNDERLAYS[family];
+      const boxes = build(lab, family);
+      const type = family === 4 ? 1 : 2;
+      await startNamed(boxes.receiver, lab.folder, 53, {
+        "100.51.198.in-addr.arpa": [
+          `1 AMTRELAY 10 0 ${type} ${relays[0]}`,
+          "1 AMTRELAY 20 1 3 second.example.",
+          // Tried first, in vain.
+          `1 AMTRELAY 5 1 ${type} ${nobody}`,
+        ],
+        example: [`second ${family === 4 ? "A" : "AAAA"} ${relays[1]}`],
+      });
+      const started = relays.map((address, i) =>
+        Daemon.start(boxes.relays[i]!, lab.folder, `relay${i}`, [
+          ...["relay", "--local", address, "--ingress", "up0"],
+        ]),
+      );
+      const [first, second] = await Promise.all(started);
+      const pace = { size: 500, rate: 500, ttl: 8, count: 100_000 };
+      await startSource(boxes.source, { ...STREAM, ...pace, device: "eth0" });
+      const file = path.join(lab.folder, "stream");
+      const receive = await Daemon.start(boxes.receiver, lab.folder, "receive", [
+        ...["receive", `amt://${STREAM.source}@${STREAM.group}:${STREAM.port}`],
+        ...["--dns", "127.0.0.1", "--local", any, "-o", file],
+      ]);
+      await grows(file, 5_000);
+      assert.equal((await receive.status()).relay?.address, relays[0]);
+      assert.equal((await second!.status()).tunnels.length, 0, "reports go to the winner alone");
 
-    first!.program.kill("SIGKILL");
-    await first!.program.finish(5_000);
-    await grows(file, RESUMED_MS);
-    assert.equal((await receive.status()).relay?.address, SECOND);
+      first!.program.kill("SIGKILL");
+      await first!.program.finish(5_000);
+      await grows(file, RESUMED_MS);
+      assert.equal((await receive.status()).relay?.address, relays[1]);
 
-    assert.deepEqual(await receive.program.stop(), { code: 0, signal: null });
-    await eventually("the relay without tunnels", 2_000, async () => {
-      return (await second!.status()).tunnels.length === 0;
-    });
-  },
-);
+      assert.deepEqual(await receive.program.stop(), { code: 0, signal: null });
+      await eventually("the relay without tunnels", 2_000, async () => {
+        return (await second!.status()).tunnels.length === 0;
+      });
+    },
+  );
 
 /** Waits until a file has become longer by a few datagrams. */
 async function grows(file: string, milliseconds: number): Promise<void> {
@@ -153,7 +162,10 @@ function length(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 
-function build(lab: Lab): {
+function build(
+  lab: Lab,
+  family: Family,
+): {
   readonly source: Namespace;
   readonly relays: readonly [Namespace, Namespace];
   readonly receiver: Namespace;
@@ -164,12 +176,14 @@ function build(lab: Lab): {
   lab.connect(receiver!, "eth0", net!, "receiver");
   source!.address("eth0", `${STREAM.source}/24`);
   source!.multicastRoute("eth0");
-  receiver!.address("eth0", "192.0.2.11/24");
+  const ends = UNDERLAYS[family];
+  const length = family === 4 ? 24 : 64;
+  receiver!.address("eth0", `${ends.receiver}/${length}`);
   for (const [i, relay] of relays.entries()) {
     lab.connect(relay, "up0", net!, `up${i}`);
     lab.connect(relay, "down0", net!, `down${i}`);
     relay.address("up0", `198.51.100.${i + 2}/24`);
-    relay.address("down0", `${[FIRST, SECOND][i]}/24`);
+    relay.address("down0", `${ends.relays[i]}/${length}`);
   }
   net!.bridge("br0", "source", "up0", "up1");
   net!.bridge("br1", "receiver", "down0", "down1");
