@@ -11,6 +11,7 @@ export const MAY_IMPORT = {
   "src/wire": ["src/core", "assembly/layout"],
   "src/membership": ["src/wire", "src/core", "assembly/layout"],
   "src/protocols/amt": ["src/membership", "src/wire", "src/core", "assembly/layout"],
+  "src/protocols/driad": ["src/core"],
   "src/engine": ["src/wire", "src/core", "assembly/layout"],
   "src/os": ["src/core", "assembly/layout"],
   "src/ports": ["src/os", "src/core", "assembly/layout"],
@@ -19,6 +20,7 @@ export const MAY_IMPORT = {
   "src/config": ["src/core"],
   "src/runtime": [
     "src/protocols/amt",
+    "src/protocols/driad",
     "src/membership",
     "src/lanes",
     "src/ports",

@@ -8,6 +8,7 @@ const TOOLS = [
   ["ip", "iproute2"],
   ["ethtool", "ethtool"],
   ["tshark", "tshark"],
+  ["named", "bind9"],
 ];
 
 install();

@@ -47,7 +47,9 @@ export function addFlags(command: Command, shape: Shape): void {
     const notes = [presenceOf(shape, key), doc.list ? "may be repeated" : ""];
     const said = notes.filter((note) => note !== "").join("; ");
     const help = said === "" ? doc.help : `${doc.help} (${said})`;
-    const option = new Option(`${spelled} <${doc.takes}>`, help);
+    const takes = doc.bare === undefined ? `<${doc.takes}>` : `[${doc.takes}]`;
+    const option = new Option(`${spelled} ${takes}`, help);
+    if (doc.bare !== undefined) option.preset(doc.bare);
     if (doc.list)
       option.argParser((text: string, before: string[] | undefined) => [
         ...(before ?? []),

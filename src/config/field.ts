@@ -5,7 +5,13 @@
  */
 import { z } from "zod";
 import type { Address, Endpoint } from "../core/address.ts";
-import { endpointText, formatAddress, isUnspecified, parseAddress } from "../core/address.ts";
+import {
+  endpointText,
+  formatAddress,
+  isLoopback,
+  isUnspecified,
+  parseAddress,
+} from "../core/address.ts";
 import type { Millis } from "../core/machine.ts";
 import { canonicalPrefix } from "../core/prefix.ts";
 import {
@@ -30,6 +36,8 @@ export interface FieldOptions {
   readonly driver?: string;
   /** A one-letter flag beside the long one. */
   readonly short?: string;
+  /** What the flag means without a value, as an operator would write it. */
+  readonly bare?: string;
   /** True if the command takes it as an argument, without a flag. */
   readonly positional?: true;
 }
@@ -174,6 +182,27 @@ export function remoteEndpoint<const O extends FieldOptions & { readonly port: n
     ),
   );
 }
+
+/** A DNS server, or those that the host itself uses. */
+export function dnsServer<const O extends FieldOptions>(
+  options: O,
+): FieldOf<O, Endpoint | typeof SYSTEM_DNS> {
+  const reading = endpoint(
+    DNS_PORT,
+    "",
+    (at, octets) => at.port !== 0 && (isTunnelEnd(octets) || isLoopback(at.address)),
+  );
+  return field(options, {
+    takes: "SERVER",
+    expected: `${SYSTEM_DNS}, or a server's address, or ADDR:PORT with IPv6 in brackets`,
+    read: (input) => (input === SYSTEM_DNS ? SYSTEM_DNS : reading.read(input)),
+  });
+}
+
+/** The UDP and TCP port of DNS servers (RFC 1035 §4.2). */
+const DNS_PORT = 53;
+/** The servers that the host itself uses. */
+const SYSTEM_DNS = "system";
 
 /** A list of UDP ports. */
 export function ports<const O extends FieldOptions>(options: O): FieldOf<O, number[]> {

@@ -1,6 +1,15 @@
 /** The configuration of the receiver: one stream through AMT, without a device or privilege. */
 import type { z } from "zod";
-import { amtUrl, count, localEndpoint, output, remoteEndpoint, seconds, toggle } from "./field.ts";
+import {
+  amtUrl,
+  count,
+  dnsServer,
+  localEndpoint,
+  output,
+  remoteEndpoint,
+  seconds,
+  toggle,
+} from "./field.ts";
 import { AMT_PORT } from "./relay.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
@@ -18,6 +27,11 @@ const fields = {
     port: AMT_PORT,
     optional: true,
     help: "the address at which to discover a relay (RFC 7450 §5.2.3.4), often an anycast one",
+  }),
+  dns: dnsServer({
+    optional: true,
+    bare: "system",
+    help: "find relays by the AMTRELAY records of the source (RFC 8777), and move on when one is lost; ask this DNS server, or those of the host",
   }),
   local: localEndpoint({
     port: 0,
@@ -51,7 +65,7 @@ const fields = {
 export const receive = {
   role: "receive",
   fields,
-  oneOf: [["relay", "discovery"]],
+  oneOf: [["relay", "discovery", "dns"]],
   needs: {},
   below: {},
   oneFamily: { local: ["relay", "discovery"] },
@@ -60,5 +74,5 @@ export const receive = {
 type Values = z.output<z.ZodObject<typeof fields>>;
 
 /** A receiver's settings: endpoints parsed, durations in milliseconds. */
-export type ReceiveConfig = Omit<Values, "relay" | "discovery"> &
-  ExactlyOne<Values, "relay" | "discovery">;
+export type ReceiveConfig = Omit<Values, "relay" | "discovery" | "dns"> &
+  ExactlyOne<Values, "relay" | "discovery" | "dns">;

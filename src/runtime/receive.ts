@@ -3,6 +3,7 @@ import { CONFIG_SINK, CONFIG_SINK_LIMIT, CONFIG_SINK_PORT } from "../../assembly
 import type { ReceiveConfig } from "../config/receive.ts";
 import { CulvertError } from "../core/errors.ts";
 import { nativeLoads } from "../os/libc.ts";
+import { openDirectory, type RelayDirectory, type RelayOffer } from "./discovery.ts";
 import { openMeans, outputEndpoint, outputSink, type ReceiveMeans } from "./receive-means.ts";
 import { openPortableMeans } from "./receive-portable.ts";
 import { Reception } from "./reception.ts";
@@ -18,9 +19,10 @@ const NOT_NATIVE = "koffi's binary does not load here; Node's own sockets serve,
 
 /** Starts a receiver; settles when its lane is at work. Throws ConfigError or OsError. */
 export async function startReceive(name: string, config: ReceiveConfig): Promise<Service> {
+  const directory = openDirectory(config);
   const portable = config.portable || !nativeLoads();
   const means = portable ? await openPortableMeans(config) : openMeans(config);
-  const receiver = new RunningReceiver(name, config, means);
+  const receiver = new RunningReceiver(name, config, means, directory);
   if (portable && !config.portable) receiver.warn(NOT_NATIVE);
   await receiver.start();
   return receiver;
@@ -36,6 +38,7 @@ class RunningReceiver implements Service {
   readonly #config: ReceiveConfig;
   readonly #means: ReceiveMeans;
   readonly #reception: Reception;
+  readonly #directory: RelayDirectory | undefined;
   #stopping: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #counting: NodeJS.Timeout | undefined;
@@ -43,9 +46,15 @@ class RunningReceiver implements Service {
   /** It ended by itself, not because it was told to. */
   #finished = false;
 
-  constructor(name: string, config: ReceiveConfig, means: ReceiveMeans) {
+  constructor(
+    name: string,
+    config: ReceiveConfig,
+    means: ReceiveMeans,
+    directory: RelayDirectory | undefined,
+  ) {
     this.#config = config;
     this.#means = means;
+    this.#directory = directory;
     const to = outputEndpoint(config.output);
     this.#reception = new Reception({
       name,
@@ -53,6 +62,7 @@ class RunningReceiver implements Service {
       socket: means.socket,
       relay: config.relay,
       discovery: config.discovery,
+      find: directory && ((offer) => void this.#lookUp(directory, offer)),
       quirks: config.quirks,
       replace: false,
       lanes: () => [means.lane],
@@ -116,6 +126,12 @@ class RunningReceiver implements Service {
     void this.stop();
   }
 
+  /** Looks for relays. What hinders that is told; the lookup is repeated later. */
+  async #lookUp(directory: RelayDirectory, offer: RelayOffer): Promise<void> {
+    const hindrance = await directory.find(this.#config.url.source!, offer);
+    if (hindrance !== undefined && !this.#stopping) this.warn(hindrance);
+  }
+
   #delivered(): number {
     return this.status().counters["egress_sent"] ?? 0;
   }
@@ -138,6 +154,7 @@ class RunningReceiver implements Service {
   async #end(): Promise<void> {
     clearInterval(this.#counting);
     clearTimeout(this.#timeout);
+    this.#directory?.close();
     await this.#reception.stop();
     await this.#close();
     this.#reception.tale.end(this.#finished ? this.#shortfall() : undefined);

@@ -20,15 +20,12 @@ import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { ForwardingTable, type RouteChange } from "../protocols/amt/forwarding.ts";
-import {
-  AmtGateway,
-  type GatewayInput,
-  type GatewayOutput,
-  type GatewayState,
-} from "../protocols/amt/gateway.ts";
+import { AmtGateway, type GatewayState } from "../protocols/amt/gateway.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import type { ControlSocket } from "./amt-socket.ts";
+import type { FindRelays } from "./discovery.ts";
 import { Driver } from "./driver.ts";
+import { RoamingGateway, type RoamingInput, type RoamingOutput } from "./roaming.ts";
 import type { ServiceStatus } from "./service.ts";
 import { Tale } from "./tale.ts";
 
@@ -58,6 +55,8 @@ export interface ReceptionOptions {
   readonly socket: ControlSocket;
   readonly relay: Endpoint | undefined;
   readonly discovery: Endpoint | undefined;
+  /** Finds relays, where neither a relay nor a discovery address is given. */
+  readonly find?: FindRelays | undefined;
   /** Whether relays that do not speak as RFC 7450 says are asked as they understand. */
   readonly quirks: boolean;
   /** The ports of each lane; asked for once, at the start. */
@@ -74,7 +73,7 @@ export class Reception {
   readonly tale: Tale;
   readonly socket: ControlSocket;
   readonly #options: ReceptionOptions;
-  readonly #driver: Driver<GatewayInput, GatewayOutput>;
+  readonly #driver: Driver<RoamingInput, RoamingOutput>;
   readonly #forwarding = new ForwardingTable((change) => this.#forward(change));
   #lanes: LaneSet | undefined;
   #relay: Endpoint | undefined;
@@ -88,14 +87,13 @@ export class Reception {
     this.#options = options;
     this.tale = new Tale(options.name, options.role);
     this.socket = options.socket;
-    const machine = new AmtGateway({
-      relay: options.relay,
-      discovery: options.discovery,
-      quirks: options.quirks,
-      ecn: true, // the core brings the outer field inside
-      entropy: new SystemEntropy(),
-    });
-    this.#driver = new Driver<GatewayInput, GatewayOutput>(machine, { kind: "timeout" }, (output) =>
+    const { relay, discovery, quirks } = options;
+    // The core brings the outer ECN field inside.
+    const usual = { quirks, ecn: true, entropy: new SystemEntropy() };
+    const machine = options.find
+      ? new RoamingGateway(usual)
+      : new AmtGateway({ relay, discovery, ...usual });
+    this.#driver = new Driver<RoamingInput, RoamingOutput>(machine, { kind: "timeout" }, (output) =>
       this.#take(output),
     );
   }
@@ -169,7 +167,7 @@ export class Reception {
     this.#driver.handle({ kind: "datagram", octets: punt.octets, from: punt.from });
   }
 
-  #take(output: GatewayOutput): void {
+  #take(output: RoamingOutput): void {
     switch (output.kind) {
       case "send":
         return this.socket.send(output.octets, output.to);
@@ -188,6 +186,10 @@ export class Reception {
         return this.tale.dropped(output.drop);
       case "stopped":
         return this.#stopped?.();
+      case "lookup":
+        return this.#options.find?.((candidates) =>
+          this.#driver.handle({ kind: "candidates", candidates }),
+        );
       case "query":
     }
   }
@@ -209,6 +211,7 @@ export class Reception {
     if (octets > this.#heard) {
       this.#heard = octets;
       this.#heardAt = now;
+      if (this.#options.find) this.#driver.handle({ kind: "heard" });
     } else if (this.#heardAt > 0 && now - this.#heardAt >= SILENCE) {
       // Once for each silence: the query interval goes on from there.
       this.#heardAt = 0;

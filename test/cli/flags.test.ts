@@ -59,6 +59,10 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     ["yes", 1],
   ],
   URL: [["amt://239.1.1.1:5000", "amt://192.0.2.9@232.1.1.1:5000"], ["amt://232.1.1.1:5"]],
+  SERVER: [
+    ["system", "192.0.2.53", "127.0.0.1:5353", "[2001:db8::53]:53"],
+    ["yes", "239.1.1.1", "192.0.2.53:0", 53],
+  ],
   WHERE: [["-", "a.ts", "udp://127.0.0.1:5000"], ["udp://x"]],
 };
 
