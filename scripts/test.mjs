@@ -24,7 +24,7 @@ const done = spawnSync(
     "--enable-source-maps",
     "--test",
     "--test-reporter=spec",
-    "--test-timeout=120000",
+    "--test-timeout=300000",
     ...flags,
     ...files,
   ],
