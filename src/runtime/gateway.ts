@@ -23,7 +23,8 @@ import { MembershipRouter, type RouterInput, type RouterOutput } from "../member
 import { close, put } from "../os/libc.ts";
 import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
-import { emitMembershipDatagram, parseMembershipDatagram } from "../wire/membership-datagram.ts";
+import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
+import type { MembershipQuery } from "../wire/membership.ts";
 import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Driver } from "./driver.ts";
@@ -123,6 +124,11 @@ class RunningGateway implements Service {
     for (const device of this.#devices) close(device.fd);
   }
 
+  /** The device's MTU: what a tunnel of the underlay in use carries. */
+  get #mtu(): number {
+    return tunnelMtu(this.#reception.socket.local);
+  }
+
   /** What stands before a packet on the device. */
   get #frame(): number {
     const { vnetHeader } = this.#devices[0]!;
@@ -149,7 +155,7 @@ class RunningGateway implements Service {
         devices.push(openTun({ name, kind, vnetHeader: true, multiQueue }));
       }
       const { name } = devices[0]!;
-      setMtu(name, tunnelMtu(this.#reception.socket.local));
+      setMtu(name, this.#mtu);
       // Sources of multicast are never reached back through the device: a reverse path check
       // would drop their data.
       setSysctl(4, name, "rp_filter", 0);
@@ -179,9 +185,7 @@ class RunningGateway implements Service {
         case "filter":
           return this.#reception.want(output.group, output.filter);
         case "query":
-          return this.#ask(
-            emitMembershipDatagram(output.query, { family, source: QUERY_SOURCE[family] }),
-          );
+          return this.#ask(output.query, family);
         case "dropped":
           return this.#reception.tale.dropped(output.drop);
       }
@@ -189,13 +193,15 @@ class RunningGateway implements Service {
   }
 
   /** Sends a query to the hosts on the device. */
-  #ask(datagram: Uint8Array): void {
-    put(this.#devices[0]!.fd, deviceFrame(this.#frame, datagram));
+  #ask(query: MembershipQuery, family: Family): void {
+    const sender = { family, source: QUERY_SOURCE[family], mtu: this.#mtu };
+    for (const datagram of emitMembershipDatagrams(query, sender))
+      put(this.#devices[0]!.fd, deviceFrame(this.#frame, datagram));
   }
 
   /** Takes a membership packet that a host sent on the device. */
   #heard(punt: Punt): void {
-    const parsed = parseMembershipDatagram(punt.octets);
+    const parsed = parseMembershipDatagram(punt.octets, { onLink: true });
     if ("drop" in parsed) return this.#reception.tale.dropped(parsed.drop);
     if (parsed.message.kind === "query" && parsed.source === QUERY_SOURCE[parsed.family]) return;
     this.#routers[familyOf(parsed.destination)].handle({

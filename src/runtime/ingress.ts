@@ -21,7 +21,7 @@ import { Joins } from "../os/membership.ts";
 import { openPacket } from "../os/packet.ts";
 import { openTun } from "../os/tun.ts";
 import { hasIpv6, openUdp } from "../os/udp.ts";
-import { emitReportDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
+import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import { Driver } from "./driver.ts";
 
@@ -140,7 +140,7 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
     text: `device ${name}`,
     want: (group, filter) => hosts[familyOf(group)].handle({ kind: "set", group, filter }),
     membership(octets) {
-      const parsed = parseMembershipDatagram(octets, { requireRouterAlert: false });
+      const parsed = parseMembershipDatagram(octets, { onLink: true });
       if ("drop" in parsed || parsed.message.kind !== "query") return;
       hosts[parsed.family].handle({ kind: "query", query: parsed.message });
     },
@@ -154,9 +154,8 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
   function makeHost(family: Family): Driver<HostInput, HostOutput> {
     const machine = new MembershipHost({ family, entropy: new SystemEntropy() });
     return new Driver<HostInput, HostOutput>(machine, { kind: "timeout" }, ({ message }) => {
-      if (message.kind !== "report") return;
       const sender = { family, source: REPORT_SOURCE[family], mtu };
-      for (const datagram of emitReportDatagrams(message.records, sender))
+      for (const datagram of emitMembershipDatagrams(message, sender))
         put(fd, Uint8Array.from([...header, ...datagram]));
     });
   }

@@ -29,16 +29,24 @@ import {
   PROTOCOL_IGMP,
 } from "../../assembly/layout/ip.ts";
 import {
+  VERDICT_BAD_SOURCE,
   VERDICT_FRAGMENT,
   VERDICT_HOP_LIMIT,
   VERDICT_INNER_CHECKSUM,
   VERDICT_INNER_LENGTH,
   VERDICT_INNER_VERSION,
   VERDICT_MEMBERSHIP_LENGTH,
+  VERDICT_NOT_GENERAL_QUERY,
   VERDICT_NOT_MEMBERSHIP,
   VERDICT_ROUTER_ALERT,
 } from "../../assembly/layout/verdict.ts";
-import { type Address, type Family, formatAddress } from "../core/address.ts";
+import {
+  type Address,
+  type Family,
+  formatAddress,
+  isLinkLocal,
+  isMulticast,
+} from "../core/address.ts";
 import type { Drop } from "../core/drops.ts";
 import { BugError } from "../core/errors.ts";
 import type { Millis } from "../core/machine.ts";
@@ -79,6 +87,12 @@ export interface MembershipChecks {
   readonly requireRouterAlert?: boolean;
   /** Refuse a TTL or hop limit other than 1; default true. */
   readonly requireHopLimit?: boolean;
+  /**
+   * Refuse what must not come over a link, though AMT lets it pass: MLD from another than a
+   * link-local address (RFC 3810 §5.1.14, §5.2.13), and a General Query to another multicast address
+   * than that of all nodes (RFC 3376 §9.1); default false.
+   */
+  readonly onLink?: boolean;
 }
 
 /** Tell the two apart by `"drop" in result`. */
@@ -121,8 +135,11 @@ function parseIpv4(octets: Uint8Array, checks: MembershipChecks): MembershipPars
     !ipv4Alerts(octets, IPV4_HEADER, header)
   )
     return { drop: VERDICT_ROUTER_ALERT };
+  const to = octets.subarray(IPV4_DESTINATION, IPV4_DESTINATION + 4);
+  if (checks.onLink === true && isAstray(message, to, 4))
+    return { drop: VERDICT_NOT_GENERAL_QUERY };
   const source = formatAddress(octets, IPV4_SOURCE, 4);
-  const destination = formatAddress(octets, IPV4_DESTINATION, 4);
+  const destination = formatAddress(to, 0, 4);
   return { family: 4, source, destination, message, length };
 }
 
@@ -151,9 +168,21 @@ function parseIpv6(octets: Uint8Array, checks: MembershipChecks): MembershipPars
   const sum = pseudoHeaderSum(octets, IPV6_SOURCE, length - at, PROTOCOL_ICMPV6);
   const message = parseMld(octets.subarray(at, length), sum);
   if (typeof message === "number") return { drop: message };
+  const to = octets.subarray(IPV6_DESTINATION, IPV6_DESTINATION + 16);
+  if (checks.onLink === true) {
+    if (!isLinkLocal(octets.subarray(IPV6_SOURCE, IPV6_SOURCE + 16)))
+      return { drop: VERDICT_BAD_SOURCE };
+    if (isAstray(message, to, 6)) return { drop: VERDICT_NOT_GENERAL_QUERY };
+  }
   const source = formatAddress(octets, IPV6_SOURCE, 6);
-  const destination = formatAddress(octets, IPV6_DESTINATION, 6);
+  const destination = formatAddress(to, 0, 6);
   return { family: 6, source, destination, message, length };
+}
+
+/** True for a General Query to a multicast address that not all nodes listen to. */
+function isAstray(message: MembershipMessage, to: Uint8Array, family: Family): boolean {
+  if (message.kind !== "query" || message.group !== undefined) return false;
+  return isMulticast(to) && formatAddress(to, 0, family) !== ALL_NODES[family];
 }
 
 export interface MembershipSender {
@@ -238,6 +267,28 @@ function writeIpv6(octets: Uint8Array, source: Address, destination: Address): v
 }
 
 /**
+ * The datagrams that say `message`, each at most `mtu` octets: a report as `emitReportDatagrams` has
+ * it, a query of many sources as several queries (RFC 3376 §4.1.8, RFC 3810 §5.1.10). Throws BugError
+ * if `mtu` has no room for one source.
+ */
+export function emitMembershipDatagrams(
+  message: MembershipMessage,
+  options: MembershipSender & { readonly mtu: number },
+): Uint8Array[] {
+  if (message.kind === "report") return emitReportDatagrams(message.records, options);
+  if (message.kind !== "query" || message.sources.length === 0)
+    return [emitMembershipDatagram(message, options)];
+  const { family, mtu } = options;
+  const fixed = family === 4 ? igmpLength : mldLength;
+  const room = Math.min(mtu, LONGEST) - HEADERS[family] - fixed({ ...message, sources: [] });
+  const most = Math.floor(room / addressLength(family));
+  if (most < 1) throw new BugError(`no source to query for fits in an MTU of ${mtu}`);
+  return pieces(message.sources, most).map((sources) =>
+    emitMembershipDatagram({ ...message, sources }, options),
+  );
+}
+
+/**
  * The reports that carry `records`, in their order, each datagram at most `mtu` octets. A record
  * that fits in no datagram is split over several, but IS_EX and TO_EX are sent once and lose the
  * sources that find no room (RFC 3376 §4.2.16, RFC 3810 §5.2.15). Throws BugError if `mtu` has no
@@ -273,10 +324,14 @@ function fit(record: GroupRecord, most: number): GroupRecord[] {
   const { kind, sources } = record;
   if (sources.length <= most) return [record];
   if (kind === "is-ex" || kind === "to-ex") return [{ ...record, sources: sources.slice(0, most) }];
-  const pieces: GroupRecord[] = [];
-  for (let i = 0; i < sources.length; i += most)
-    pieces.push({ ...record, sources: sources.slice(i, i + most) });
-  return pieces;
+  return pieces(sources, most).map((some) => ({ ...record, sources: some }));
+}
+
+/** A list in parts of at most `most`. */
+function pieces(sources: readonly Address[], most: number): Address[][] {
+  const parts: Address[][] = [];
+  for (let i = 0; i < sources.length; i += most) parts.push(sources.slice(i, i + most));
+  return parts;
 }
 
 /**

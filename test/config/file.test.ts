@@ -174,6 +174,14 @@ test("a gateway's own address is of its relay's family, or a wildcard", () => {
   accepted(gateway("2001:db8::2", 'relay: "2001:db8::1"'));
 });
 
+test("robustness is 2 and the query interval 125 s unless set, and robustness never 0 (RFC 3376 §8.1, §8.2)", () => {
+  const [instance] = accepted("relays: { a: { local: 192.0.2.1, tun: amt0 } }").instances;
+  assert.ok(instance?.role === "relay");
+  assert.deepEqual([instance.config.robustness, instance.config.queryInterval], [2, 125_000]);
+  const [refused] = problems("relays: { a: { local: 192.0.2.1, tun: amt0, robustness: 0 } }");
+  assert.match(refused ?? "", /relays\.a\.robustness: expected .* from 1 to 7, got 0$/);
+});
+
 test("a short query interval lowers the default of the response interval (RFC 3376 §8.3)", () => {
   const { instances } = accepted(
     "relays: { a: { local: 192.0.2.1, tun: amt0, queryInterval: 5 } }",

@@ -82,6 +82,11 @@ test("a v3 query tells S, QRV, QQIC, group and sources (RFC 3376 §4.1)", () => 
   });
 });
 
+test("octets after the sources of a query are only under its checksum (RFC 3376 §4.1.10)", () => {
+  const query = "110a 0000 e8010203 027d 0001 c0000201";
+  assert.deepEqual(read(`${query} deadbeef 01`), read(query));
+});
+
 test("sources or records that run past the end are refused (RFC 3376 §4.2.4)", () => {
   dropped("1101 0000 e8010203 027d 0002 c0000201", VERDICT_MEMBERSHIP_LENGTH);
   dropped("1101 0000 e8010203 027d ffff c0000201", VERDICT_MEMBERSHIP_LENGTH);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import {
+  VERDICT_BAD_SOURCE,
   VERDICT_FRAGMENT,
   VERDICT_HOP_LIMIT,
   VERDICT_INNER_CHECKSUM,
@@ -10,6 +11,7 @@ import {
   VERDICT_MEMBERSHIP_CHECKSUM,
   VERDICT_MEMBERSHIP_LENGTH,
   VERDICT_MEMBERSHIP_TYPE,
+  VERDICT_NOT_GENERAL_QUERY,
   VERDICT_NOT_MEMBERSHIP,
   VERDICT_ROUTER_ALERT,
 } from "../../assembly/layout/verdict.ts";
@@ -372,6 +374,61 @@ test("MLD without Router Alert is dropped unless allowed (RFC 3810 §5)", () => 
   bare[6] = 58;
   dropped(bare, VERDICT_ROUTER_ALERT);
   accepted(bare, { requireRouterAlert: false });
+});
+
+test("on a link MLD must come from a link-local address (RFC 3810 §5.1.14, §5.2.13)", () => {
+  const report = { kind: "report", generation: 3, records: [] } as const;
+  for (const said of [report, { ...QUERY3, maxResponse: 1 }])
+    for (const source of ["::", "::1", "2001:db8::1", "fec0::1", "ff02::1", "fe7f::1"]) {
+      const octets = emitMembershipDatagram(said, { family: 6, source });
+      assert.deepEqual(parseMembershipDatagram(octets, { onLink: true }), {
+        drop: VERDICT_BAD_SOURCE,
+      });
+      accepted(octets);
+    }
+  for (const source of ["fe80::1", "febf::1"])
+    accepted(emitMembershipDatagram(report, { family: 6, source }), { onLink: true });
+  accepted(emitMembershipDatagram(report, IGMP), { onLink: true });
+});
+
+test("on a link a General Query must be for all nodes or for one (RFC 3376 §4.1.12, §9.1)", () => {
+  for (const [sender, at, others, own] of [
+    [IGMP, 16, ["e0000002", "e8010203"], "c0000201"],
+    [MLD, 24, ["ff020000000000000000000000000002"], "fe800000000000000000000000000001"],
+  ] as const) {
+    const octets = emitMembershipDatagram({ ...QUERY3, maxResponse: 100 }, sender);
+    accepted(octets, { onLink: true });
+    for (const to of others) {
+      octets.set(hex(to), at);
+      fixChecksums(octets);
+      assert.deepEqual(parseMembershipDatagram(octets, { onLink: true }), {
+        drop: VERDICT_NOT_GENERAL_QUERY,
+      });
+      accepted(octets);
+    }
+    octets.set(hex(own), at);
+    fixChecksums(octets);
+    accepted(octets, { onLink: true });
+  }
+});
+
+test("reports count whatever their destination (RFC 3376 §4.2.14, RFC 3810 §5.2.14)", () => {
+  for (const [sender, at, group, others] of [
+    [IGMP, 16, "239.1.2.3", ["e0000001", "c0000201"]],
+    [MLD, 24, "ff1e::1", ["ff020000000000000000000000000001", "fe800000000000000000000000000001"]],
+  ] as const)
+    for (const said of [
+      { kind: "join", generation: 2, group },
+      { kind: "leave", generation: 2, group },
+      { kind: "report", generation: 3, records: [{ kind: "to-ex", group, sources: [] }] },
+    ] as const) {
+      const octets = emitMembershipDatagram(said, sender);
+      for (const to of others) {
+        octets.set(hex(to), at);
+        fixChecksums(octets);
+        assert.deepEqual(accepted(octets, { onLink: true }).message, said);
+      }
+    }
 });
 
 test("two Pad1 do as well as one PadN, before or after the alert (RFC 8200 §4.2)", () => {

@@ -76,6 +76,12 @@ test("a query's version is told by its length (RFC 3810 §8.1)", () => {
   });
 });
 
+test("reserved bits and octets after the sources of a query are ignored (RFC 3810 §5.1.2 to §5.1.12)", () => {
+  const rest = `${GROUP} 027d 0001 ${SOURCE}`;
+  const plain = read(`8200 0000 0001 0000 ${rest}`);
+  assert.deepEqual(read(`82ff 0000 0001 ffff ${rest.replace("027d", "f27d")} dead`), plain);
+});
+
 test("sources or records that run past the end are refused (RFC 3810 §5.2.4)", () => {
   dropped(`8200 0000 0001 0000 ${GROUP} 027d 0001`, VERDICT_MEMBERSHIP_LENGTH);
   dropped(`8f00 0000 0000 0001`, VERDICT_MEMBERSHIP_LENGTH);

@@ -114,7 +114,7 @@ test("a Request brings the General Query of the asked protocol (RFC 7450 §5.1.3
     assert.deepEqual([sent?.from, sent?.to], [ANYCAST, GATEWAY]);
     const view = new QueryView(sent!.octets);
     assert.deepEqual([view.nonce, view.limit, view.gateway], [0xfeed, false, GATEWAY]);
-    const inner = parseMembershipDatagram(view.datagram);
+    const inner = parseMembershipDatagram(view.datagram, { onLink: true });
     assert.ok(!("drop" in inner));
     assert.equal(inner.family, family);
     assert.deepEqual(inner.message, {
