@@ -12,7 +12,7 @@ const driverTest = bedTests((lab, image) => DriverRelay.boot(lab, image));
 
 const SIZE = 500;
 /** A few tries of a Request: the receiver has to find out what the driver understands. */
-const JOIN_MS = 30_000;
+const JOIN_MS = 90_000;
 /** The receiver notices a silent stream, and then has to be heard by a relay that has just begun. */
 const RECOVERY_MS = 30_000;
 /** The driver knows a gateway by its address only, and holds on to the first port it saw there. */
