@@ -61,7 +61,9 @@ export class RequestForms {
     if (family === 6 && now >= this.#rightPUntil) {
       const misplaced = { ecn: false, misplacedP: true };
       if (now < this.#misplacedPUntil) forms.unshift(misplaced, misplaced);
-      else forms.splice(now < this.#withoutEUntil ? 2 : forms.length, 0, misplaced);
+      // Every other one: a relay that reads P at its place answers it, if with the wrong query, and
+      // the Linux driver's is for some time too early to be asked.
+      else return unanswered % 2 === 1 ? misplaced : forms[(unanswered / 2 + 1) % forms.length]!;
     }
     return forms[unanswered % forms.length]!;
   }

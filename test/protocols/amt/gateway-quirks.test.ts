@@ -50,9 +50,16 @@ function formsAsked(group: string, options: Partial<GatewayOptions>, until = 60_
   );
 }
 
-test("unanswered Requests lose E, then have P at 0x80, then are right again (RFC 9601 §4)", () => {
-  assert.deepEqual(formsAsked(G6, { ecn: true }).slice(0, 6), ["E", "E", "", "0x80", "E", "E"]);
-  assert.deepEqual(formsAsked(G6, {}).slice(0, 5), ["", "", "0x80", "", ""]);
+test("unanswered Requests for MLD have P at 0x80 by turns, others lose E by turns (RFC 9601 §4)", () => {
+  assert.deepEqual(formsAsked(G6, { ecn: true }).slice(0, 6), [
+    "E",
+    "0x80",
+    "",
+    "0x80",
+    "E",
+    "0x80",
+  ]);
+  assert.deepEqual(formsAsked(G6, {}).slice(0, 5), ["", "0x80", "", "0x80", ""]);
   assert.deepEqual(formsAsked(G, { ecn: true }).slice(0, 5), ["E", "E", "", "E", "E"]);
   assert.deepEqual(new Set(formsAsked(G, {})), new Set([""]));
 });
