@@ -7,9 +7,14 @@ import {
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
   COMMAND_OP,
+  COMMAND_PORT_SET,
   COMMAND_RELAY,
   COMMAND_ROUTE_ADD,
   COMMAND_ROUTE_REMOVE,
+  COMMAND_SESSION_ADD,
+  COMMAND_SESSION_PUT,
+  COMMAND_SESSION_READY,
+  COMMAND_SESSION_REMOVE,
   COMMAND_SINK_NAME,
   COMMAND_SLOTS,
   COMMAND_SLOT_SHIFT,
@@ -23,6 +28,8 @@ import {
 } from "./layout/arena";
 import { SOCKADDR_IN6_LENGTH } from "./layout/system";
 import { tally } from "./counters";
+import { portSet } from "./l2tp/ports";
+import { sessionAdd, sessionPut, sessionReady, sessionRemove } from "./l2tp/sessions";
 import { ringOldest, ringRelease, ringWaiting } from "./ring";
 import { memberAdd, memberRemove, routeAdd, routeAt, routeRemove, tunnelSet } from "./routes";
 
@@ -72,6 +79,18 @@ function apply(command: usize): bool {
     case COMMAND_SINK_NAME:
       memory.copy(ARENA_CONFIG + CONFIG_SINK_NAME, key, SOCKADDR_IN6_LENGTH);
       store<u32>(ARENA_CONFIG, load<u32>(key, SOCKADDR_IN6_LENGTH), CONFIG_SINK_NAME_LENGTH);
+      return true;
+    case COMMAND_PORT_SET:
+      return portSet(tunnel, load<u32>(key));
+    case COMMAND_SESSION_ADD:
+      return sessionAdd(tunnel, key);
+    case COMMAND_SESSION_PUT:
+      return sessionPut(tunnel, load<u32>(key), key + 8, load<u32>(key, 4));
+    case COMMAND_SESSION_READY:
+      sessionReady(tunnel);
+      return true;
+    case COMMAND_SESSION_REMOVE:
+      sessionRemove(tunnel);
       return true;
     default:
       return true;

@@ -7,9 +7,11 @@ import {
   TALLY_OCTETS,
   TX_LENGTHS,
   TX_SEGMENTS,
+  TX_SESSIONS,
 } from "./layout/arena";
 import { VERDICT_FORWARDED } from "./layout/verdict";
 import { count, tally } from "./counters";
+import { sessionUnsent } from "./l2tp/sessions";
 
 /** Counts messages `first` to `first + messages - 1` as taken by the kernel in one call. */
 export function sent(first: u32, messages: u32): void {
@@ -31,5 +33,10 @@ export function sent(first: u32, messages: u32): void {
 export function unsent(first: u32, messages: u32, verdict: i32): void {
   let note = ARENA_TX + ((<usize>first) << 2);
   const end = note + ((<usize>messages) << 2);
-  for (; note < end; note += 4) count(STAGE_EGRESS, verdict, load<u32>(note, TX_SEGMENTS));
+  for (; note < end; note += 4) {
+    const segments = load<u32>(note, TX_SEGMENTS);
+    count(STAGE_EGRESS, verdict, segments);
+    const session = <usize>load<u32>(note, TX_SESSIONS);
+    if (session) sessionUnsent(session, segments);
+  }
 }

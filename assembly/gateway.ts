@@ -30,7 +30,6 @@ import {
   STAGE_EGRESS,
   STAGE_RECEIVED,
   TALLY_DELIVERED,
-  TALLY_ECN_ODD,
   TX_CAPACITY,
   TX_HEADERS,
   TX_IOVECS,
@@ -61,11 +60,7 @@ import {
   IOVEC_BASE,
   IOVEC_LENGTH,
   IOVEC_SHIFT,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
   IPPROTO_UDP,
-  IPV6_TCLASS,
-  IP_TOS,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
   MMSGHDR_FLAGS,
@@ -95,15 +90,11 @@ import { decapsulate, messageType } from "./amt";
 import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
-import { ecnOf, setEcn, be16, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { receivedEcn, takeEcn } from "./ecn";
 import { udpHeaders } from "./ingest";
 import { udpSum } from "./rebuild";
 import { routeCount, routeFor, routeHash } from "./routes";
-
-// Values of the ECN field (RFC 3168 §5).
-const ECN_NOT = 0;
-const ECN_1 = 1;
-const ECN_CE = 3;
 
 /** Begins a batch of `messages` messages from a gateway's AMT socket; `gatewayFill` goes on. */
 export function gatewayReceive(region: usize, messages: u32): void {
@@ -191,35 +182,6 @@ function segment(
   if (!admit()) return VERDICT_STOPPED;
   deliver(packet, length, at);
   return VERDICT_FORWARDED;
-}
-
-/** The ECN field of a received message's outer header, as far as the kernel tells it. */
-function receivedEcn(region: usize, message: u32): u32 {
-  const tos = rxAncillary(region, message, IPPROTO_IP, IP_TOS);
-  if (tos) return load<u8>(tos) & 3;
-  const trafficClass = rxAncillary(region, message, IPPROTO_IPV6, IPV6_TCLASS);
-  return trafficClass ? load<u8>(trafficClass) & 3 : ECN_NOT;
-}
-
-/**
- * Brings the outer ECN field into the datagram (RFC 6040 §4.2). False when the datagram must be
- * dropped: congestion was met on the way, and its sender would not hear of it.
- */
-function takeEcn(packet: usize, outer: u32): bool {
-  const inner = ecnOf(packet);
-  if (outer == ECN_NOT || outer == inner) return true;
-  if (inner == ECN_NOT) {
-    tally(TALLY_ECN_ODD, 1);
-    return outer != ECN_CE;
-  }
-  if (inner == ECN_CE) {
-    if (outer == ECN_1) tally(TALLY_ECN_ODD, 1);
-  } else if (outer == ECN_CE || outer == ECN_1) {
-    setEcn(packet, outer);
-  } else {
-    tally(TALLY_ECN_ODD, 1); // ECT(0) around ECT(1)
-  }
-  return true;
 }
 
 /** Whether the reception state wants this source of this group (RFC 7450 §5.2.3.6). */

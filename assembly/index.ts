@@ -9,6 +9,7 @@ import {
 } from "./layout/arena";
 import { crcInit } from "./crc32c";
 import { heapInit } from "./heap";
+import { sessionsInit } from "./l2tp/sessions";
 import { routesInit } from "./routes";
 
 export { encapsulate, decapsulate } from "./amt";
@@ -21,6 +22,9 @@ export { crc32c } from "./crc32c";
 export { sent, unsent } from "./egress";
 export { gatewayFill, gatewayReceive } from "./gateway";
 export { ingest } from "./ingest";
+export { held as l2tpHeld } from "./l2tp/hold";
+export { l2tpExpire, l2tpReceive, l2tpReceiveFill } from "./l2tp/receive";
+export { l2tpSend, l2tpSendFill } from "./l2tp/send";
 export { decapsulateBatch, encapsulateBatch } from "./packets";
 export { lookUp } from "./lookup";
 export { relayFill } from "./relay";
@@ -40,5 +44,5 @@ export function init(baseLow: u32, baseHigh: u32, seedLow: u32, seedHigh: u32, h
   store<u32>(ARENA_CONFIG, 1, CONFIG_SEGMENTS);
   crcInit();
   heapInit(heap);
-  return routesInit() ? 1 : 0;
+  return routesInit() && sessionsInit() ? 1 : 0;
 }

@@ -6,6 +6,7 @@ import {
   PUNT_NAME,
   PUNT_NAME_LENGTH,
   PUNT_PACKET,
+  PUNT_PORT,
   PUNT_SLOTS,
   PUNT_SLOT_SHIFT,
 } from "./layout/arena";
@@ -15,6 +16,18 @@ import { ringFree, ringPublish } from "./ring";
 
 /** Hands on `length` octets at `packet`; `name` is the sender's sockaddr. Returns the verdict. */
 export function punt(kind: u32, packet: usize, length: i32, name: usize, nameLength: u32): i32 {
+  return puntFrom(0, kind, packet, length, name, nameLength);
+}
+
+/** Likewise, from the port of this number. */
+export function puntFrom(
+  port: u32,
+  kind: u32,
+  packet: usize,
+  length: i32,
+  name: usize,
+  nameLength: u32,
+): i32 {
   if (length > (1 << PUNT_SLOT_SHIFT) - PUNT_PACKET) return VERDICT_TOO_BIG;
   const slot = ringFree(ARENA_PUNTS, PUNT_SLOTS, PUNT_SLOT_SHIFT);
   if (!slot) return VERDICT_PUNT_FULL;
@@ -22,6 +35,7 @@ export function punt(kind: u32, packet: usize, length: i32, name: usize, nameLen
   store<u32>(slot, length, PUNT_LENGTH);
   store<u32>(slot, kind, PUNT_KIND);
   store<u32>(slot, named, PUNT_NAME_LENGTH);
+  store<u32>(slot, port, PUNT_PORT);
   store<u16>(slot, 0, PUNT_NAME); // no family, unless a name follows
   memory.copy(slot + PUNT_NAME, name, named);
   memory.copy(slot + PUNT_PACKET, packet, length);

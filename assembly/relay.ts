@@ -49,10 +49,6 @@ import {
   TX_TRAINS,
 } from "./layout/arena";
 import {
-  CMSG_DATA,
-  CMSG_LENGTH,
-  CMSG_LEVEL,
-  CMSG_TYPE,
   IOVEC_BASE,
   IOVEC_LENGTH,
   IPPROTO_IP,
@@ -73,6 +69,7 @@ import {
 } from "./layout/system";
 import { putDataHeader } from "./amt";
 import { absolute } from "./batch";
+import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "./cmsg";
 import { count } from "./counters";
 import { ecnOf, ipv4HeaderLength, takeHop } from "./datagram";
 import { putFragment, putSegment } from "./pieces";
@@ -86,10 +83,6 @@ import {
   tunnelAt,
 } from "./routes";
 import { udpHeaders } from "./ingest";
-
-const CMSG_SHORT: u64 = CMSG_DATA + 2; // length with a u16
-const CMSG_INT: u64 = CMSG_DATA + 4; // length with an i32
-const CMSG_ROOM: u64 = CMSG_DATA + 8; // what either takes, aligned
 
 /** Octets that the largest train may take. */
 const TRAIN_ROOM: u32 = 65536;
@@ -274,19 +267,11 @@ function finishTrain(
   store<u32>(train, staged, TRAIN_OFFSET);
   store<u64>(train, absolute(start), TRAIN_IOVEC + IOVEC_BASE);
   store<u64>(train, length, TRAIN_IOVEC + IOVEC_LENGTH);
-  putCmsg(train + TRAIN_CMSG, CMSG_SHORT, IPPROTO_UDP, UDP_SEGMENT, size);
+  putCmsgShort(train + TRAIN_CMSG, IPPROTO_UDP, UDP_SEGMENT, size);
   const ecn = load<u32>(train, TRAIN_ECN);
   if (!ecn) return;
-  putCmsg(train + TRAIN_CMSG_ECN4, CMSG_INT, IPPROTO_IP, IP_TOS, ecn);
-  putCmsg(train + TRAIN_CMSG_ECN6, CMSG_INT, IPPROTO_IPV6, IPV6_TCLASS, ecn);
-  const after = train + TRAIN_CMSG_ECN6 + <usize>CMSG_ROOM;
-  putCmsg(after, CMSG_SHORT, IPPROTO_UDP, UDP_SEGMENT, size);
-}
-
-/** Writes one ancillary message of `length` octets whose data is a small number. */
-function putCmsg(at: usize, length: u64, level: i32, type: i32, value: u32): void {
-  store<u64>(at, length, CMSG_LENGTH);
-  store<i32>(at, level, CMSG_LEVEL);
-  store<i32>(at, type, CMSG_TYPE);
-  store<u32>(at, value, CMSG_DATA);
+  putCmsgInt(train + TRAIN_CMSG_ECN4, IPPROTO_IP, IP_TOS, ecn);
+  putCmsgInt(train + TRAIN_CMSG_ECN6, IPPROTO_IPV6, IPV6_TCLASS, ecn);
+  const after = train + TRAIN_CMSG_ECN6 + CMSG_ROOM;
+  putCmsgShort(after, IPPROTO_UDP, UDP_SEGMENT, size);
 }

@@ -12,6 +12,7 @@ import {
   KEY_SOURCE,
 } from "./layout/arena";
 import { allocate, blockShift, release } from "./heap";
+import { slabAt, slabInit, slabReach } from "./slab";
 import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "./table";
 
 // A route record, after its key.
@@ -31,15 +32,13 @@ const MEMBER_PLACE: usize = 8; // u32: index in the list
 const MEMBER_SHIFT = 4;
 const MEMBER_WORDS: u32 = 1;
 
-// The tunnels: one block of sockaddr that doubles when it must.
-const TUNNELS_BLOCK: usize = 0; // u32
-const TUNNELS_BLOCK_SHIFT: usize = 4; // u32
+// The tunnels: a slab of sockaddr.
 export const TUNNEL_LENGTH: usize = 28; // u32, in a tunnel's record: octets of its sockaddr, TUNNEL_ECN
 export const TUNNEL_SHIFT = 5;
 
 /** Makes the empty tables. */
 export function routesInit(): bool {
-  store<u32>(ARENA_TUNNELS, 0, TUNNELS_BLOCK);
+  slabInit(ARENA_TUNNELS);
   return (
     tableInit(ARENA_ROUTES, ROUTE_WORDS, ROUTE_SHIFT) &&
     tableInit(ARENA_MEMBERS, MEMBER_WORDS, MEMBER_SHIFT)
@@ -156,24 +155,12 @@ export function routeSetNext(route: usize, next: u32): void {
 
 /** A tunnel's record: its sockaddr, and that one's length at TUNNEL_LENGTH. */
 export function tunnelAt(tunnel: u32): usize {
-  return <usize>load<u32>(ARENA_TUNNELS, TUNNELS_BLOCK) + ((<usize>tunnel) << TUNNEL_SHIFT);
+  return slabAt(ARENA_TUNNELS, tunnel, TUNNEL_SHIFT);
 }
 
 /** Gives a tunnel its endpoint. False without memory. */
 export function tunnelSet(tunnel: u32, name: usize, length: u32): bool {
-  const block = <usize>load<u32>(ARENA_TUNNELS, TUNNELS_BLOCK);
-  const shift = load<u32>(ARENA_TUNNELS, TUNNELS_BLOCK_SHIFT);
-  const wanted = blockShift((tunnel + 1) << TUNNEL_SHIFT);
-  if (!block || wanted > shift) {
-    const larger = allocate(wanted);
-    if (!larger) return false;
-    if (block) {
-      memory.copy(larger, block, (<usize>1) << shift);
-      release(block, shift);
-    }
-    store<u32>(ARENA_TUNNELS, <u32>larger, TUNNELS_BLOCK);
-    store<u32>(ARENA_TUNNELS, wanted, TUNNELS_BLOCK_SHIFT);
-  }
+  if (!slabReach(ARENA_TUNNELS, tunnel, TUNNEL_SHIFT)) return false;
   const record = tunnelAt(tunnel);
   memory.copy(record, name, TUNNEL_LENGTH);
   store<u32>(record, length, TUNNEL_LENGTH);

@@ -22,6 +22,11 @@ export const ARENA_CONFIG = 0x680; // what commands set, CONFIG_*
 export const ARENA_CURSOR = 0x700; // where a stage resumes, CURSOR_*
 export const ARENA_KEY = 0x780; // 40 octets: the key being looked up
 
+export const ARENA_SESSION_TABLE = 0xc00; // the sessions by their key, a TABLE
+export const ARENA_SESSIONS = 0xc80; // u32: address of each session by its number, a SLAB
+export const ARENA_PORTS = 0xcc0; // what each port is, a SLAB
+export const ARENA_HOLD = 0xd00; // packets that wait for those before them, HOLD_*
+
 /** Counters: VERDICT_ROOM u64 for each stage. */
 export const ARENA_COUNTERS = 0x1000;
 export const STAGE_SHIFT = 10; // octets of one stage's counters, as a power of two
@@ -69,6 +74,7 @@ export const PUNT_SLOTS = 1024;
 export const PUNT_LENGTH = 0; // u32: octets of the packet
 export const PUNT_KIND = 4; // u32: PUNT_FROM_*
 export const PUNT_NAME_LENGTH = 8; // u32: octets of PUNT_NAME in use
+export const PUNT_PORT = 12; // u32: number of the port it came from
 export const PUNT_NAME = 16; // sockaddr of the sender, for what came from a socket
 export const PUNT_PACKET = 64;
 export const PUNT_FROM_SOCKET = 0; // an AMT control message
@@ -87,6 +93,13 @@ export const COMMAND_MEMBER_REMOVE = 5; // key, tunnel
 export const COMMAND_CONFIG = 6; // CONFIG_* offset, u32 value
 export const COMMAND_RELAY = 7; // sockaddr: accept data from this endpoint; length 0: from none
 export const COMMAND_SINK_NAME = 8; // sockaddr: send payloads there
+
+export const COMMAND_PORT_SET = 16; // port's number, u32 PORT_* kind
+export const COMMAND_SESSION_ADD = 17; // session's number, SESSION_KEY_LENGTH octets of key
+export const COMMAND_SESSION_PUT = 18; // session's number; u32 offset, u32 length, octets
+export const COMMAND_SESSION_READY = 19; // session's number: ties its device to it
+export const COMMAND_SESSION_REMOVE = 20; // session's number
+export const COMMAND_PUT_MOST = 40; // octets of one COMMAND_SESSION_PUT
 
 /** What commands set, from ARENA_CONFIG. */
 export const CONFIG_TUNNEL_MTU = 0; // u32: the largest inner datagram
@@ -166,6 +179,9 @@ export const CURSOR_TRAIN = 28; // u32: train being sent, 0 for none
 export const CURSOR_MEMBER = 32; // u32: next place in the route's list
 export const CURSOR_TRAINS = 36; // u32: trains made, modulo TRAIN_CAPACITY
 export const CURSOR_STAGED = 40; // u32: next free octet of the staging area
+export const CURSOR_PORT = 96; // u32: number of the port that the transmit region is for
+export const CURSOR_INLET = 100; // u32: number of the port that the batch came from
+export const CURSOR_NOW = 104; // u32: milliseconds, when it came
 
 /** Transmit region: what sendmmsg and writev are given. */
 export const ARENA_TX = 0x2a00000;
@@ -177,6 +193,9 @@ export const TX_PREFIX_SHIFT = 5;
 export const TX_SEGMENTS = 0x20000; // u32 [TX_CAPACITY]: datagrams in the message
 export const TX_LENGTHS = 0x21000; // u32 [TX_CAPACITY]: octets in the message
 export const TX_TRAINS = 0x22000; // TRAIN [TRAIN_CAPACITY]
+export const TX_CONTROL = 0x24000; // 128 octets [RX_CAPACITY]: ancillary data of L2TP's messages
+export const TX_CONTROL_SHIFT = 7;
+export const TX_SESSIONS = 0x2a000; // u32 [TX_CAPACITY]: address of the message's session
 export const TX_STAGING = 0x30000; // octets of trains
 export const TX_STAGING_SIZE = 0x400000;
 

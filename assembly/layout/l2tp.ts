@@ -72,7 +72,7 @@ export const SESSION_MIRROR = 1 << 4; // version 2, LAC: numbering as the peer d
 export const SESSION_ECN = 1 << 5; // RFC 6040's normal mode: the inner ECN field goes outside
 export const SESSION_TOS = 1 << 6; // the inner DSCP goes outside
 export const SESSION_TRAINS = 1 << 7; // UDP_SEGMENT may be used
-export const SESSION_STANDBY = 1 << 8; // neither sends nor takes frames
+export const SESSION_HOLDING = 1 << 8; // stands among those that hold packets; the core's own
 
 // Receiving.
 export const SESSION_SUBLAYER = 40; // u8: SUBLAYER_*
@@ -97,13 +97,14 @@ export const SESSION_SOCKADDR = 112; // 28 octets
 export const SESSION_SOCKADDR_LENGTH = 140; // u32
 export const SESSION_NEXT_NUMBER = 144; // u32: next number to send
 export const SESSION_HEADER_LENGTH = 148; // u8: octets of SESSION_HEADER
-export const SESSION_SEQUENCE_AT = 149; // u8: where in it the number stands, 0 nowhere
+export const SESSION_SEQUENCE_AT = 149; // u8: where in it Ns or the sublayer stands, 0 nowhere
 export const SESSION_LENGTH_AT = 150; // u8: version 2: where the length stands, 0 nowhere
+export const SESSION_SUBLAYER_SENT = 151; // u8: SUBLAYER_*, of which SESSION_SEQUENCE_AT is the place
 export const SESSION_FRAME_MAX = 152; // u32: largest frame, all that is larger is dropped
 export const SESSION_SEGMENT_MAX = 156; // u32: largest datagram that UDP_SEGMENT may make
 export const SESSION_HEADER = 160; // up to 48 octets, as sent but for number and length
 export const SESSION_HEADER_MAX = 48;
-export const SESSION_HOP = 208; // u32: bits 0-7 the traffic class to send with, 8 set: send it
+export const SESSION_CLASS = 208; // u8: traffic class to send with, before what is inherited
 
 // Counters, u64.
 export const SESSION_TX_PACKETS = 256;
@@ -126,7 +127,18 @@ export const HELD_NEXT = 0; // u32: next in order, or next free slot
 export const HELD_NUMBER = 4; // u32: its sequence number
 export const HELD_LENGTH = 8; // u32: octets of the frame
 export const HELD_TIME = 12; // u32: milliseconds, when it came
+export const HELD_SESSION = 16; // u32: its session's address
+export const HELD_MARK = 20; // u32: bits of the ATM sublayer
 export const HELD_FRAME = 64; // with headroom before it
 export const HELD_SHIFT = 14; // 16 KiB: larger frames are not held
 export const HELD_SLOTS = 512;
 export const HELD_MAX = 64; // packets held of one session
+
+/** The pool of held packets, at ARENA_HOLD. */
+export const HOLD_FREE = 0; // u32: first free slot, 0 for none
+export const HOLD_READY = 4; // u32: first packet whose turn has come
+export const HOLD_READY_LAST = 8; // u32
+export const HOLD_SENT = 12; // u32: first slot to be freed once its message has left
+export const HOLD_COUNT = 16; // u32: packets that wait
+export const HOLD_SESSIONS = 20; // u32: first session that holds packets
+export const HOLD_MADE = 24; // u32: 1 once there is a pool

@@ -70,5 +70,18 @@ export const VERDICT_DENIED = 57;
 // Dropped before the core by a port that holds a queue of its own.
 export const VERDICT_QUEUE_FULL = 58;
 
+// Dropped by the core on an L2TP tunnel.
+export const VERDICT_L2TP_VERSION = 59;
+export const VERDICT_L2TP_HEADER = 60;
+export const VERDICT_L2TP_SESSION = 61;
+export const VERDICT_L2TP_COOKIE = 62;
+export const VERDICT_L2TP_VCCV = 63;
+export const VERDICT_L2TP_FRAGMENT = 64;
+export const VERDICT_L2TP_PAYLOAD = 65;
+export const VERDICT_L2TP_OLD = 66;
+export const VERDICT_L2TP_UNNUMBERED = 67;
+export const VERDICT_L2TP_DEVICE = 68;
+export const VERDICT_L2TP_VLAN = 69;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

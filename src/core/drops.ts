@@ -101,6 +101,21 @@ export const DROPS = [
   row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
   row(verdict.VERDICT_DENIED, "denied", "a gateway, group or source that a list does not admit"),
   row(verdict.VERDICT_QUEUE_FULL, "queue-full", "more arrived at once than a portable port holds"),
+  row(verdict.VERDICT_L2TP_VERSION, "l2tp-version", "L2TP version is neither 2 nor 3"),
+  row(verdict.VERDICT_L2TP_HEADER, "l2tp-header", "an L2TP header that cannot be one"),
+  row(verdict.VERDICT_L2TP_SESSION, "l2tp-session", "no session of this identifier and peer"),
+  row(verdict.VERDICT_L2TP_COOKIE, "l2tp-cookie", "the cookie is not the session's"),
+  row(verdict.VERDICT_L2TP_VCCV, "l2tp-vccv", "a VCCV message, which was not agreed (RFC 5085)"),
+  row(
+    verdict.VERDICT_L2TP_FRAGMENT,
+    "l2tp-fragment",
+    "a fragment, which was not agreed (RFC 4623)",
+  ),
+  row(verdict.VERDICT_L2TP_PAYLOAD, "l2tp-payload", "no frame that the pseudowire can carry"),
+  row(verdict.VERDICT_L2TP_OLD, "l2tp-old", "a sequence number that has been passed"),
+  row(verdict.VERDICT_L2TP_UNNUMBERED, "l2tp-unnumbered", "no sequence number, but one is wanted"),
+  row(verdict.VERDICT_L2TP_DEVICE, "l2tp-device", "the device has no session, or it no device"),
+  row(verdict.VERDICT_L2TP_VLAN, "l2tp-vlan", "no session has the frame's VLAN tag"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -10,7 +10,13 @@ import {
   COMMAND_CONFIG,
   COMMAND_KEY,
   COMMAND_OP,
+  COMMAND_PORT_SET,
+  COMMAND_PUT_MOST,
   COMMAND_RELAY,
+  COMMAND_SESSION_ADD,
+  COMMAND_SESSION_PUT,
+  COMMAND_SESSION_READY,
+  COMMAND_SESSION_REMOVE,
   COMMAND_SINK_NAME,
   COMMAND_SLOTS,
   COMMAND_SLOT_SHIFT,
@@ -23,6 +29,7 @@ import {
   PUNT_LENGTH,
   PUNT_NAME,
   PUNT_PACKET,
+  PUNT_PORT,
   PUNT_SLOTS,
   PUNT_SLOT_SHIFT,
   RING_DOORBELL,
@@ -47,6 +54,7 @@ import {
 import { VERDICT_ROOM } from "../../assembly/layout/verdict.ts";
 import { formatAddress, parseAddress, type Address, type Endpoint } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
+import { sessionKey, sessionParts, type SessionKey, type SessionPlan } from "./session.ts";
 
 const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
 
@@ -97,6 +105,37 @@ export class CommandWriter {
     this.#push(COMMAND_SINK_NAME, 0, (view, octets) => putSockaddr(view, octets, endpoint));
   }
 
+  /** Says what the port of this number is: PORT_*. */
+  port(port: number, kind: number): void {
+    this.#push(COMMAND_PORT_SET, port, (view) => view.setUint32(COMMAND_KEY, kind, true));
+  }
+
+  /** Makes session number `session`; no frame of its device goes through before `sessionReady`. */
+  sessionAdd(session: number, key: SessionKey, plan: SessionPlan): void {
+    this.#push(COMMAND_SESSION_ADD, session, (_view, octets) =>
+      octets.set(sessionKey(key), COMMAND_KEY),
+    );
+    this.sessionChange(session, key, plan);
+    this.#push(COMMAND_SESSION_READY, session, () => undefined);
+  }
+
+  /** Changes all but the key and the device of a session; its numbers and counters go on. */
+  sessionChange(session: number, key: SessionKey, plan: SessionPlan): void {
+    for (const { offset, octets: all } of sessionParts(key.peer, plan))
+      for (let at = 0; at < all.length; at += COMMAND_PUT_MOST) {
+        const some = all.subarray(at, at + COMMAND_PUT_MOST);
+        this.#push(COMMAND_SESSION_PUT, session, (view, octets) => {
+          view.setUint32(COMMAND_KEY, offset + at, true);
+          view.setUint32(COMMAND_KEY + 4, some.length, true);
+          octets.set(some, COMMAND_KEY + 8);
+        });
+      }
+  }
+
+  sessionRemove(session: number): void {
+    this.#push(COMMAND_SESSION_REMOVE, session, () => undefined);
+  }
+
   #push(op: number, tunnel: number, fill: (view: DataView, octets: Uint8Array) => void): void {
     const octets = new Uint8Array(COMMAND_LENGTH);
     const view = new DataView(octets.buffer);
@@ -130,6 +169,8 @@ export class CommandWriter {
 export interface Punt {
   /** PUNT_FROM_*. */
   readonly kind: number;
+  /** Number of the port it came from, where ports have numbers. */
+  readonly port: number;
   /** The sender, of what came from a socket. */
   readonly from: Endpoint | undefined;
   readonly octets: Uint8Array;
@@ -161,6 +202,7 @@ export class PuntReader {
     const length = this.#view.getUint32(slot + PUNT_LENGTH, true);
     const punt = {
       kind: this.#view.getUint32(slot + PUNT_KIND, true),
+      port: this.#view.getUint32(slot + PUNT_PORT, true),
       from: getSockaddr(this.#view, this.#octets, slot + PUNT_NAME),
       octets: this.#octets.slice(slot + PUNT_PACKET, slot + PUNT_PACKET + length),
     };

@@ -39,6 +39,12 @@ export interface Core {
   relayFill(): number;
   gatewayReceive(region: number, messages: number): void;
   gatewayFill(): number;
+  l2tpReceive(region: number, messages: number, port: number, now: number): void;
+  l2tpReceiveFill(): number;
+  l2tpSend(region: number, messages: number, port: number, now: number): void;
+  l2tpSendFill(): number;
+  l2tpExpire(now: number): void;
+  l2tpHeld(): number;
   tally(which: number, amount: number): void;
   sent(first: number, messages: number): void;
   unsent(first: number, messages: number, verdict: number): void;

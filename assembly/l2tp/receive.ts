@@ -1,0 +1,350 @@
+// From a tunnel to a device: datagrams become frames.
+//
+//   l2tpReceive -> l2tpReceiveFill -> [readHeader -> find -> open -> numbered] -> [place] -> the host writes
+//
+// A frame is written to the device from where it arrived. All the frames of one fill are for one
+// port: when the next is for another, the fill ends there.
+import {
+  ARENA_CURSOR,
+  ARENA_KEY,
+  ARENA_TX,
+  CURSOR_COUNT,
+  CURSOR_INLET,
+  CURSOR_MESSAGE,
+  CURSOR_NOW,
+  CURSOR_OCTET,
+  CURSOR_PORT,
+  CURSOR_REGION,
+  PUNT_FROM_SOCKET,
+  STAGE_CONTROL,
+  STAGE_EGRESS,
+  STAGE_RECEIVED,
+  TX_CAPACITY,
+  TX_HEADERS,
+  TX_IOVECS,
+  TX_LENGTHS,
+  TX_PREFIXES,
+  TX_PREFIX_SHIFT,
+  TX_SEGMENTS,
+  TX_SESSIONS,
+} from "../layout/arena";
+import {
+  FRAME_MARK,
+  HELD_FRAME,
+  HELD_LENGTH,
+  HELD_MARK,
+  HELD_SESSION,
+  PORT_KIND_MASK,
+  PORT_MARKED,
+  PORT_NONE,
+  PORT_TRUNK,
+  PORT_UDP,
+  PORT_VNET,
+  SESSION_COOKIE,
+  SESSION_COOKIES,
+  SESSION_COOKIE_2,
+  SESSION_COOKIE_LENGTH,
+  SESSION_DEVICE,
+  SESSION_FAMILY,
+  SESSION_FLAGS,
+  SESSION_HEARD,
+  SESSION_ID,
+  SESSION_PEER,
+  SESSION_PEER_PORT,
+  SESSION_PORT,
+  SESSION_PSEUDOWIRE,
+  SESSION_RX_COOKIE,
+  SESSION_RX_ERRORS,
+  SESSION_RX_INVALID,
+  SESSION_RX_OCTETS,
+  SESSION_RX_PACKETS,
+  SESSION_SUBLAYER,
+  SESSION_VERSION,
+  SESSION_VLAN,
+  SUBLAYER_ATM,
+  SUBLAYER_ATM_BITS,
+  SUBLAYER_FRAGMENT,
+  SUBLAYER_LENGTH,
+  SUBLAYER_NONE,
+  SUBLAYER_S,
+  SUBLAYER_V,
+} from "../layout/l2tp";
+import {
+  AF_INET,
+  IOVEC_BASE,
+  IOVEC_LENGTH,
+  IOVEC_SHIFT,
+  IPPROTO_UDP,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SHIFT,
+  SOCKADDR_FAMILY,
+  SOCKADDR_IN6_ADDRESS,
+  SOCKADDR_IN_ADDRESS,
+  SOCKADDR_PORT,
+  UDP_GRO,
+  VNET_LENGTH,
+} from "../layout/system";
+import {
+  VERDICT_ECN,
+  VERDICT_FORWARDED,
+  VERDICT_L2TP_COOKIE,
+  VERDICT_L2TP_DEVICE,
+  VERDICT_L2TP_FRAGMENT,
+  VERDICT_L2TP_PAYLOAD,
+  VERDICT_L2TP_SESSION,
+  VERDICT_L2TP_VCCV,
+  VERDICT_TRUNCATED,
+} from "../layout/verdict";
+import { absolute, rxAncillary, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
+import { count } from "../counters";
+import { receivedEcn, takeEcn } from "../ecn";
+import { puntFrom } from "../punt";
+import { headLength, headNumber, headNumbered, headStart, headVersion, readHeader } from "./header";
+import { firstReady, freeSent, takeReady } from "./hold";
+import { fitsPseudowire, innerDatagram, setVlan } from "./payload";
+import { portKind } from "./ports";
+import { expire, GO, numbered, staged, unnumbered } from "./sequence";
+import { note, sessionFor } from "./sessions";
+
+const NUMBER_V3: u32 = 0xffffff;
+
+/** Begins a batch of `messages` messages from the socket of port `port`, at `now` milliseconds. */
+export function l2tpReceive(region: usize, messages: u32, port: u32, now: u32): void {
+  store<u32>(ARENA_CURSOR, <u32>region, CURSOR_REGION);
+  store<u32>(ARENA_CURSOR, messages, CURSOR_COUNT);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_MESSAGE);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_OCTET);
+  store<u32>(ARENA_CURSOR, port, CURSOR_INLET);
+  store<u32>(ARENA_CURSOR, now, CURSOR_NOW);
+}
+
+/** Begins a batch of what has been held for long enough at `now` milliseconds. */
+export function l2tpExpire(now: u32): void {
+  l2tpReceive(0, 0, 0, now);
+  expire(now);
+}
+
+// The frame that goes on next, if there is one.
+let frame: usize = 0;
+let frameLength: i32 = 0;
+let frameMark: u32 = 0;
+let frameSession: usize = 0;
+
+/**
+ * Writes the next frames to the transmit region, all for the port at CURSOR_PORT, and returns how
+ * many; 0 once the batch is done. The frames must have left before the next call.
+ */
+export function l2tpReceiveFill(): u32 {
+  freeSent();
+  let frames: u32 = 0;
+  for (;;) {
+    if (frame) {
+      if (!place(frames)) break;
+      frame = 0;
+      frames++;
+      continue;
+    }
+    const slot = firstReady();
+    if (slot) {
+      setFrame(
+        <usize>load<u32>(slot, HELD_SESSION),
+        slot + HELD_FRAME,
+        load<i32>(slot, HELD_LENGTH),
+        load<u32>(slot, HELD_MARK),
+      );
+      if (!place(frames)) {
+        frame = 0;
+        break;
+      }
+      takeReady();
+      frame = 0;
+      frames++;
+      continue;
+    }
+    if (!nextDatagram()) break;
+  }
+  count(STAGE_EGRESS, STAGE_RECEIVED, frames);
+  return frames;
+}
+
+function setFrame(session: usize, at: usize, length: i32, mark: u32): void {
+  frameSession = session;
+  frame = at;
+  frameLength = length;
+  frameMark = mark;
+}
+
+/** Decides about the batch's next datagram. False when there is none. */
+function nextDatagram(): bool {
+  const message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
+  if (message >= load<u32>(ARENA_CURSOR, CURSOR_COUNT)) return false;
+  const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
+  const octet = load<i32>(ARENA_CURSOR, CURSOR_OCTET);
+  const length = rxLength(region, message);
+  const gro = rxAncillary(region, message, IPPROTO_UDP, UDP_GRO);
+  const size = gro && load<i32>(gro) > 0 ? load<i32>(gro) : max(length, 1);
+  const verdict = datagram(
+    region,
+    message,
+    rxPacket(region, message) + octet,
+    min(size, length - octet),
+  );
+  count(STAGE_CONTROL, STAGE_RECEIVED, 1);
+  count(STAGE_CONTROL, verdict, 1);
+  const done = octet + size >= length;
+  store<u32>(ARENA_CURSOR, done ? message + 1 : message, CURSOR_MESSAGE);
+  store<i32>(ARENA_CURSOR, done ? 0 : octet + size, CURSOR_OCTET);
+  return true;
+}
+
+/** Decides about one datagram; what may go on at once is left in `frame`. */
+function datagram(region: usize, i: u32, at: usize, length: i32): i32 {
+  const inlet = load<u32>(ARENA_CURSOR, CURSOR_INLET);
+  const kind = portKind(inlet);
+  const fault = readHeader(kind, at, length);
+  if (fault) return fault;
+  const name = rxName(region, i);
+  if (!headVersion)
+    return puntFrom(inlet, PUNT_FROM_SOCKET, headStart, headLength, name, rxNameLength(region, i));
+  const session = find(inlet, kind, name);
+  if (!session) return VERDICT_L2TP_SESSION;
+  note(session, SESSION_HEARD, 1);
+  return open(session, receivedEcn(region, i));
+}
+
+/** The session of a datagram that `readHeader` has read, or 0. */
+function find(inlet: u32, kind: u32, name: usize): usize {
+  store<u32>(ARENA_KEY, inlet, SESSION_PORT);
+  store<u16>(ARENA_KEY, <u16>headVersion, SESSION_VERSION);
+  store<u16>(ARENA_KEY, kind == PORT_UDP ? load<u16>(name, SOCKADDR_PORT) : 0, SESSION_PEER_PORT);
+  const family = load<u16>(name, SOCKADDR_FAMILY);
+  store<u32>(ARENA_KEY, family, SESSION_FAMILY);
+  if (family == AF_INET) {
+    store<u64>(ARENA_KEY, load<u32>(name, SOCKADDR_IN_ADDRESS), SESSION_PEER);
+    store<u64>(ARENA_KEY, 0, SESSION_PEER + 8);
+  } else {
+    store<u64>(ARENA_KEY, load<u64>(name, SOCKADDR_IN6_ADDRESS), SESSION_PEER);
+    store<u64>(ARENA_KEY, load<u64>(name, SOCKADDR_IN6_ADDRESS + 8), SESSION_PEER + 8);
+  }
+  const session = sessionFor();
+  if (session || kind == PORT_UDP || family == AF_INET) return session;
+  // A keyed IPv6 tunnel is known by its addresses alone (RFC 8159 §3).
+  store<u32>(ARENA_KEY, 0, SESSION_ID);
+  return sessionFor();
+}
+
+/**
+ * Checks what follows the identifier: cookie, sublayer, payload, sequence number, congestion mark.
+ * What may go on at once is left in `frame`. Returns its verdict.
+ */
+function open(session: usize, ecn: u32): i32 {
+  let at = headStart;
+  let length = headLength;
+  const cookie = <i32>load<u8>(session, SESSION_COOKIE_LENGTH);
+  const sublayer = <u32>load<u8>(session, SESSION_SUBLAYER);
+  if (length < cookie + (sublayer == SUBLAYER_NONE ? 0 : SUBLAYER_LENGTH)) {
+    note(session, SESSION_RX_INVALID, 1);
+    return VERDICT_TRUNCATED;
+  }
+  if (!isCookie(session, at, cookie)) {
+    note(session, SESSION_RX_COOKIE, 1);
+    return VERDICT_L2TP_COOKIE;
+  }
+  at += cookie;
+  length -= cookie;
+  let hasNumber = headNumbered;
+  let number = headNumber;
+  let mark: u32 = 0;
+  if (sublayer != SUBLAYER_NONE) {
+    const word = bswap<u32>(load<u32>(at));
+    const bits = word >> 24;
+    const isFragment = sublayer != SUBLAYER_ATM && (bits & SUBLAYER_FRAGMENT) != 0;
+    if (bits & SUBLAYER_V || isFragment) {
+      note(session, SESSION_RX_INVALID, 1);
+      return bits & SUBLAYER_V ? VERDICT_L2TP_VCCV : VERDICT_L2TP_FRAGMENT;
+    }
+    hasNumber = (bits & SUBLAYER_S) != 0;
+    number = word & NUMBER_V3;
+    if (sublayer == SUBLAYER_ATM) mark = bits & SUBLAYER_ATM_BITS;
+    at += SUBLAYER_LENGTH;
+    length -= SUBLAYER_LENGTH;
+  }
+  const pseudowire = <u32>load<u16>(session, SESSION_PSEUDOWIRE);
+  if (!fitsPseudowire(pseudowire, at, length, mark)) {
+    note(session, SESSION_RX_ERRORS, 1);
+    return VERDICT_L2TP_PAYLOAD;
+  }
+  if (portKind(load<u32>(session, SESSION_DEVICE)) == PORT_NONE) return VERDICT_L2TP_DEVICE;
+  if (ecn) {
+    const inner = innerDatagram(pseudowire, at, length);
+    if (inner && !takeEcn(inner, ecn)) return VERDICT_ECN;
+  }
+  const verdict = hasNumber
+    ? numbered(session, number, at, length, mark)
+    : unnumbered(session, at, length, mark);
+  if (verdict == GO) setFrame(session, at, length, mark);
+  return staged(verdict);
+}
+
+/** Compares the cookie in constant time with the one or two that are valid. */
+function isCookie(session: usize, at: usize, length: i32): bool {
+  if (length == 0) return true;
+  const first = difference(session + SESSION_COOKIE, at, length);
+  if (!(load<u32>(session, SESSION_FLAGS) & SESSION_COOKIES)) return first == 0;
+  const second = difference(session + SESSION_COOKIE_2, at, length);
+  return ((<i32>(first == 0)) | (<i32>(second == 0))) != 0;
+}
+
+function difference(cookie: usize, at: usize, length: i32): u64 {
+  if (length == 4) return load<u32>(cookie) ^ load<u32>(at);
+  return load<u64>(cookie) ^ load<u64>(at);
+}
+
+/**
+ * Lays `frame` out as message `i` of the transmit region, for its session's device. False when the
+ * region is full, or is for another port.
+ */
+function place(i: u32): bool {
+  const port = load<u32>(frameSession, SESSION_DEVICE);
+  if (i == <u32>TX_CAPACITY || (i > 0 && load<u32>(ARENA_CURSOR, CURSOR_PORT) != port))
+    return false;
+  store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
+  const kind = portKind(port);
+  const prefix = ARENA_TX + TX_PREFIXES + ((<usize>i) << TX_PREFIX_SHIFT);
+  let prefixLength = 0;
+  if ((kind & PORT_KIND_MASK) == PORT_TRUNK) setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
+  if (kind & PORT_VNET) {
+    store<u64>(prefix, 0); // virtio_net_hdr: a plain frame with complete checksums
+    store<u16>(prefix, 0, 8);
+    prefixLength = VNET_LENGTH;
+  } else if ((kind & PORT_KIND_MASK) == PORT_MARKED) {
+    store<u32>(prefix, frameMark);
+    prefixLength = FRAME_MARK;
+  }
+  const iovecs = ARENA_TX + TX_IOVECS + ((<usize>i) << (IOVEC_SHIFT + 1));
+  store<u64>(iovecs, absolute(prefix), IOVEC_BASE);
+  store<u64>(iovecs, prefixLength, IOVEC_LENGTH);
+  store<u64>(iovecs, absolute(frame), (1 << IOVEC_SHIFT) + IOVEC_BASE);
+  store<u64>(iovecs, frameLength, (1 << IOVEC_SHIFT) + IOVEC_LENGTH);
+  const message = ARENA_TX + TX_HEADERS + ((<usize>i) << MMSGHDR_SHIFT);
+  store<u64>(message, 0, MMSGHDR_NAME);
+  store<u32>(message, 0, MMSGHDR_NAME_LENGTH);
+  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
+  store<u64>(message, 2, MMSGHDR_IOV_COUNT);
+  store<u64>(message, 0, MMSGHDR_CONTROL);
+  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
+  store<u32>(message, 0, MMSGHDR_FLAGS);
+  const row = ARENA_TX + ((<usize>i) << 2);
+  store<u32>(row, 1, TX_SEGMENTS);
+  store<u32>(row, frameLength, TX_LENGTHS);
+  store<u32>(row, 0, TX_SESSIONS);
+  note(frameSession, SESSION_RX_PACKETS, 1);
+  note(frameSession, SESSION_RX_OCTETS, frameLength);
+  return true;
+}
