@@ -54,7 +54,11 @@ export const DROPS = [
   row(verdict.VERDICT_SEND_UNREACHABLE, "send-unreachable", "no way to the peer (E*UNREACH)"),
   row(verdict.VERDICT_SEND_NO_BUFFER, "send-no-buffer", "the device's queue is full (ENOBUFS)"),
   row(verdict.VERDICT_SEND_FAILED, "send-failed", "the system refused it for another reason"),
-  row(verdict.VERDICT_STOPPED, "stopped", "still queued when the lane stopped"),
+  row(
+    verdict.VERDICT_STOPPED,
+    "stopped",
+    "still queued when the lane, or the port it was for, stopped",
+  ),
   row(verdict.VERDICT_STALE_NONCE, "stale-nonce", "the nonce is not the one that was sent"),
   row(verdict.VERDICT_BAD_MAC, "bad-mac", "the Response MAC does not verify (RFC 7450 §5.3.5)"),
   row(verdict.VERDICT_UNEXPECTED, "unexpected", "not awaited in this state"),

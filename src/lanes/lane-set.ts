@@ -4,7 +4,7 @@
  * leaks none and its successor goes on with the same ones.
  */
 import { Worker } from "node:worker_threads";
-import { CulvertError } from "../core/errors.ts";
+import { BugError, CulvertError } from "../core/errors.ts";
 import {
   addLedgers,
   CommandWriter,
@@ -15,7 +15,15 @@ import {
 } from "../engine/arena.ts";
 import { compileCore, createArena } from "../engine/core.ts";
 import { startLocalLane, type LocalPorts } from "./local-lane.ts";
-import type { FromLane, LaneEars, LanePlan, LaneThread } from "./plan.ts";
+import type {
+  FixedPorts,
+  FromLane,
+  LaneEars,
+  LanePlan,
+  LaneThread,
+  OpenPorts,
+  PortPlan,
+} from "./plan.ts";
 
 /** A lane died too often, or could not start. */
 export class LaneError extends CulvertError {
@@ -23,7 +31,7 @@ export class LaneError extends CulvertError {
 }
 
 /** What differs between lanes: a Worker's descriptors, or the ports of a lane in this thread. */
-export type LanePorts = Pick<LanePlan, "role" | "inlets" | "outlet"> | LocalPorts;
+export type LanePorts = FixedPorts | OpenPorts | LocalPorts;
 
 export interface LaneSetOptions {
   /** False: a lane's death ends the service. */
@@ -34,6 +42,11 @@ export interface LaneSetOptions {
   prime(lane: number, commands: CommandWriter): void;
   /** Takes a packet that the core left to control. */
   punt(lane: number, punt: Punt): void;
+  /**
+   * A port that `openPort` opened can't be used any more, and the lane has left it: its device is
+   * gone, say. The lane goes on.
+   */
+  lost?(lane: number, port: number, reason: string): void;
   /** Called once when the set cannot go on. */
   failed(reason: Error): void;
 }
@@ -55,6 +68,8 @@ interface Running {
   arena: WebAssembly.Memory;
   commands: CommandWriter;
   punts: PuntReader;
+  /** Settle when ports are closed, by number. */
+  closing: Map<number, () => void>;
   deaths: number[];
   restarts: number;
   state: "running" | "replaced" | "dead";
@@ -64,6 +79,8 @@ export class LaneSet {
   readonly #options: LaneSetOptions;
   readonly #module = compileCore();
   readonly #lanes: Running[] = [];
+  /** The ports that each lane has, or shall have when it is replaced, by number. */
+  readonly #ports: readonly Map<number, PortPlan>[];
   /** What lanes that died had counted. */
   readonly #past: Ledger[] = [];
   #stopping = false;
@@ -71,6 +88,7 @@ export class LaneSet {
 
   private constructor(options: LaneSetOptions) {
     this.#options = options;
+    this.#ports = options.lanes.map(() => new Map());
   }
 
   /** Starts all lanes; settles when each is at work. */
@@ -87,6 +105,33 @@ export class LaneSet {
   /** The command ring of one lane. Call `flush` after the last command of a turn. */
   commands(lane: number): CommandWriter {
     return this.#lanes[lane]!.commands;
+  }
+
+  /**
+   * Gives an L2TP lane a port. The descriptor stays the caller's, who closes it after `closePort`, or
+   * after `lost` was told of it.
+   */
+  openPort(lane: number, plan: PortPlan): void {
+    const ports = this.#ports[lane]!;
+    if (ports.has(plan.port))
+      throw new BugError(`port ${plan.port} of lane ${lane} is open already`);
+    ports.set(plan.port, plan);
+    this.#lanes[lane]!.thread.tell({ open: plan });
+  }
+
+  /** Takes a port from an L2TP lane; settles when its descriptor may be closed. */
+  closePort(lane: number, port: number): Promise<void> {
+    this.#ports[lane]!.delete(port);
+    const running = this.#lanes[lane]!;
+    if (running.state === "dead" || this.#stopping) return running.gone;
+    return new Promise((resolve) => {
+      const before = running.closing.get(port);
+      running.closing.set(port, () => {
+        before?.();
+        resolve();
+      });
+      running.thread.tell({ close: port });
+    });
   }
 
   /** Sees to it that commands which found no room follow soon. */
@@ -139,10 +184,14 @@ export class LaneSet {
         hear: (message) => {
           if (message === "ready") resolve();
           else if (message === "punts") this.#takePunts(lane, running);
-          else if (typeof message === "object") reason = message.died;
+          else if (typeof message !== "object") return;
+          else if ("died" in message) reason = message.died;
+          else if ("closed" in message) this.#closed(running, message.closed);
+          else this.#lost(lane, running, message.lost, message.reason);
         },
         gone: () => {
           end();
+          for (const port of running.closing.keys()) this.#closed(running, port);
           reject(new LaneError(`lane ${lane} did not start: ${reason}`));
           this.#died(lane, running, reason);
         },
@@ -155,11 +204,13 @@ export class LaneSet {
         arena,
         commands,
         punts: new PuntReader(arena),
+        closing: new Map(),
         deaths: before?.deaths ?? [],
         restarts: before ? before.restarts + 1 : 0,
         state: before ? "replaced" : "running",
       };
       this.#lanes[lane] = running;
+      for (const plan of this.#ports[lane]!.values()) thread.tell({ open: plan });
       this.#options.prime(lane, commands);
       this.flush();
     });
@@ -175,6 +226,18 @@ export class LaneSet {
     worker.on("error", (error) => ears.hear({ died: error.message }));
     worker.on("exit", () => ears.gone());
     return { tell: (message) => worker.postMessage(message) };
+  }
+
+  #closed(running: Running, port: number): void {
+    const settle = running.closing.get(port);
+    running.closing.delete(port);
+    settle?.();
+  }
+
+  #lost(lane: number, running: Running, port: number, reason: string): void {
+    // One that is being closed, or whose lane is gone, is no news.
+    if (this.#lanes[lane] !== running || !this.#ports[lane]!.delete(port)) return;
+    this.#options.lost?.(lane, port, reason);
   }
 
   /** Replaces a lane whose thread has ended, unless that happens too often. */

@@ -3,13 +3,17 @@
  * made, apply commands, and come back. It runs in a Worker over real ports (`worker.ts`) and on a
  * desk over memory ports, alike.
  *
- * Reading stops while the outlet takes no more: what has been read is sent first, in order.
+ * Ports have numbers, and come and go while the lane runs. What the core makes of a batch is for one
+ * port at a time, which it names at CURSOR_PORT. Reading stops while that port takes no more: what
+ * has been read is sent first, in order.
  */
 import {
   ARENA_COMMANDS,
   ARENA_CONFIG,
+  ARENA_CURSOR,
   ARENA_PUNTS,
   CONFIG_SEGMENTS,
+  CURSOR_PORT,
   RING_DOORBELL,
   RING_HEAD,
   RING_TAIL,
@@ -31,87 +35,118 @@ const ROUNDS = 4;
 /** Commands applied between two batches, so that a long list of them does not hold packets up. */
 const COMMANDS_AT_ONCE = 256;
 
-/** What a lane does with the packets of one port. */
+/** How often what is held is looked at, in milliseconds. */
+const HELD_CHECK = 1;
+
+/** What a lane does with the packets of a port. Ports of one kind may share it. */
 export interface Stage {
-  readonly port: Port;
-  /** The port's receive region. */
+  /** The receive region of its ports. */
   readonly region: number;
-  /** Runs the core over the first `messages` messages of the region. */
-  begin(messages: number): void;
+  /** Runs the core over the first `messages` messages of the region, from port number `port`. */
+  begin(messages: number, port: number): void;
   /** Writes what is to be sent to the transmit region; 0 when done. Absent: nothing is sent. */
   readonly fill?: () => number;
+}
+
+/** Packets that the core keeps for some time, without one that arrives. */
+export interface Holding {
+  /** How many it keeps. */
+  held(): number;
+  /** Begins a batch of those that it has kept for long enough. */
+  begin(): void;
+  readonly fill: () => number;
+}
+
+/** What a lane tells. */
+export interface LaneCalls {
+  /** The control thread must look at the punt ring. */
+  punts(): void;
+  /** The lane can't go on. */
+  failed(error: Error): void;
+  /** A port can't be used any more, and is closed. Absent: then the lane can't go on. */
+  lost?(port: number, reason: Error): void;
+}
+
+interface Entry {
+  readonly number: number;
+  readonly port: Port;
+  /** Absent: the port is only sent to. */
+  readonly stage: Stage | undefined;
 }
 
 export class Lane {
   readonly #core: Core;
   readonly #words: Int32Array;
-  readonly #stages: readonly Stage[];
-  readonly #outlet: Port | undefined;
-  readonly #doorbell: () => void;
-  readonly #failed: (error: Error) => void;
+  readonly #calls: LaneCalls;
+  readonly #holding: Holding | undefined;
+  readonly #ports = new Map<number, Entry>();
   /** Messages of each region's last batch, whose headers must be set up again. */
-  readonly #used: Map<number, number>;
-  /** The stage whose batch is not all sent yet. */
-  #filling: Stage | undefined;
+  readonly #used = new Map<number, number>();
+  /** What makes the batch that is not all sent yet. */
+  #filling: Pick<Stage, "fill"> | undefined;
   /** The transmit region's messages that wait: from `#first`, `#pending` of them. */
   #first = 0;
   #pending = 0;
+  /** The port whose room is waited for. */
+  #full: Entry | undefined;
+  /** Ports that have something to be read, but are not waited for until the batch is sent. */
+  readonly #parked = new Set<Entry>();
+  #heldTimer: NodeJS.Timeout | undefined;
+  #closed = false;
 
-  /**
-   * `outlet` is where all stages send. `doorbell` is called when the control thread must look at
-   * the punt ring; `failed` when the lane can't go on.
-   */
-  constructor(
-    core: Core,
-    arena: WebAssembly.Memory,
-    stages: readonly Stage[],
-    outlet: Port | undefined,
-    doorbell: () => void,
-    failed: (error: Error) => void,
-  ) {
+  constructor(core: Core, arena: WebAssembly.Memory, calls: LaneCalls, holding?: Holding) {
     this.#core = core;
     this.#words = new Int32Array(arena.buffer);
-    this.#stages = stages;
-    this.#outlet = outlet;
-    this.#doorbell = doorbell;
-    this.#failed = failed;
-    this.#used = new Map(stages.map(({ region }) => [region, 0]));
+    this.#calls = calls;
+    this.#holding = holding;
   }
 
-  /** False while a batch waits for the outlet. */
+  /** False while a batch waits for its outlet. */
   get idle(): boolean {
     return !this.#filling;
   }
 
-  /** Begins to wait on all ports. */
-  start(): void {
-    const ports = new Set(this.#stages.map((stage) => stage.port));
-    if (this.#outlet) ports.add(this.#outlet);
-    for (const port of ports)
-      port.watch((ready) => {
-        try {
-          this.#ready(port, ready);
-        } catch (error) {
-          this.#failed(error as Error);
-        }
-      });
-    this.#want(true);
+  /** Takes a port, and waits for what comes from it if there is a stage for that. */
+  open(number: number, port: Port, stage?: Stage): void {
+    if (this.#ports.has(number)) throw new BugError(`port ${number} of a lane is open already`);
+    const entry: Entry = { number, port, stage };
+    port.watch((ready) => {
+      try {
+        this.#ready(entry, ready);
+      } catch (error) {
+        this.#calls.failed(error as Error);
+      }
+    });
+    port.want(stage !== undefined, false);
+    this.#ports.set(number, entry);
+  }
+
+  /** Ends the waiting on a port, if it is open; what is queued for it is counted as dropped. */
+  shut(number: number): void {
+    const entry = this.#ports.get(number);
+    if (!entry) return;
+    this.#drop(entry);
+    if (this.#full !== entry) return;
+    try {
+      this.#resume();
+    } catch (error) {
+      this.#calls.failed(error as Error);
+    }
   }
 
   /** Ends all waiting. */
   close(): void {
-    for (const stage of this.#stages) stage.port.close();
-    this.#outlet?.close();
+    this.#closed = true;
+    clearTimeout(this.#heldTimer);
+    for (const { port } of this.#ports.values()) port.close();
+    this.#ports.clear();
+    this.#parked.clear();
   }
 
   /** Ends all waiting; what is still queued is counted as dropped. */
   stop(): void {
     this.close();
-    while (this.#filling) {
-      this.#core.unsent(this.#first, this.#pending, verdict.VERDICT_STOPPED);
-      this.#pending = 0;
-      this.#refill();
-    }
+    this.#drain();
   }
 
   /** Applies waiting commands, unless a batch is under way: then they follow it. */
@@ -121,69 +156,132 @@ export class Lane {
     try {
       this.#applySome();
     } catch (error) {
-      this.#failed(error as Error);
+      this.#calls.failed(error as Error);
     }
   }
 
   /**
-   * Takes batches from a stage's port until it has no more or has had its turn. False while the
-   * outlet is full, and nothing is taken.
+   * Takes batches from the port of this number until it has no more or has had its turn. False while
+   * an outlet is full, and nothing is taken.
    */
-  pump(stage: Stage): boolean {
+  pump(number: number): boolean {
+    const entry = this.#ports.get(number);
+    const stage = entry?.stage;
+    if (!stage) throw new BugError(`port ${number} of a lane is not one to read`);
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
-      this.#core.rxArm(stage.region, this.#used.get(stage.region)!);
-      const count = stage.port.receive();
+      if (this.#ports.get(number) !== entry) break; // lost by the last batch
+      this.#core.rxArm(stage.region, this.#used.get(stage.region) ?? 0);
+      const count = entry.port.receive();
       this.#used.set(stage.region, Math.max(count, 0));
       if (count <= 0) {
-        if (count < 0) this.#receiveFailed(-count);
+        if (count < 0) this.#receiveFailed(entry, -count);
         return true;
       }
       this.#core.tally(TALLY_RECEIVE_CALLS, 1);
       this.#core.tally(TALLY_RECEIVED_MESSAGES, count);
-      stage.begin(count);
-      if (stage.fill) {
-        this.#filling = stage;
-        this.#drain();
-      }
-      this.#ring();
-      if (!this.#filling) this.#applySome();
+      stage.begin(count, number);
+      if (stage.fill) this.#send(stage);
+      else this.#settle();
       if (count < RX_CAPACITY) break;
     }
     return !this.#filling;
   }
 
-  #ready(port: Port, ready: Readiness): void {
-    if (ready.writable && port === this.#outlet && this.#filling) {
-      this.#drain();
-      this.#ring();
-      if (this.#filling) return;
-      this.#want(true);
-      this.commands(); // also those that were told of in the meantime
+  #ready(entry: Entry, ready: Readiness): void {
+    if (this.#filling) {
+      // While an outlet is full, nothing else is waited for that way.
+      if (ready.writable) this.#resume();
+      if (this.#filling) {
+        if (ready.readable) this.#park(entry);
+        return;
+      }
     }
-    if (!ready.readable || this.#filling) return;
-    for (const stage of this.#stages) if (stage.port === port) this.pump(stage);
-    if (this.#filling) this.#want(false);
+    // The port may have been lost meanwhile.
+    if (ready.readable && entry.stage && this.#ports.get(entry.number) === entry)
+      this.pump(entry.number);
   }
 
-  /** Waits for packets, or, while the outlet is full, for its room alone. */
-  #want(reading: boolean): void {
-    for (const stage of this.#stages)
-      stage.port.want(reading, !reading && stage.port === this.#outlet);
-    if (this.#outlet && !this.#stages.some((stage) => stage.port === this.#outlet))
-      this.#outlet.want(false, !reading);
+  /** Sends a batch that the core has begun. */
+  #send(batch: Pick<Stage, "fill">): void {
+    this.#filling = batch;
+    this.#drain();
+    this.#settle();
   }
 
-  /** Sends what the core makes of the batch under way, until all is sent or the outlet is full. */
+  /** Goes on with the batch under way. */
+  #resume(): void {
+    this.#drain();
+    this.#ring();
+    if (this.#filling) return;
+    this.commands(); // also those that were told of in the meantime
+    this.#lookAgain();
+  }
+
+  /** What follows a batch, all sent or not. */
+  #settle(): void {
+    this.#ring();
+    if (this.#filling) return;
+    this.#applySome();
+    this.#lookAgain();
+  }
+
+  /** Stops waiting for a port that can't be read yet. */
+  #park(entry: Entry): void {
+    if (entry === this.#full || this.#parked.has(entry)) return;
+    this.#parked.add(entry);
+    entry.port.want(false, false);
+  }
+
+  /** Waits for room on a port, and for nothing else that comes from it. */
+  #await(entry: Entry): void {
+    if (this.#full === entry) return;
+    this.#unfill();
+    this.#parked.delete(entry);
+    this.#full = entry;
+    entry.port.want(false, true);
+  }
+
+  #unfill(): void {
+    const entry = this.#full;
+    this.#full = undefined;
+    if (entry && this.#ports.get(entry.number) === entry)
+      entry.port.want(entry.stage !== undefined, false);
+  }
+
+  /** Waits for packets on all ports again. */
+  #unpark(): void {
+    if (!this.#full) return; // nothing is parked then
+    this.#unfill();
+    for (const { port } of this.#parked) port.want(true, false);
+    this.#parked.clear();
+  }
+
+  #drop(entry: Entry): void {
+    this.#ports.delete(entry.number);
+    this.#parked.delete(entry);
+    entry.port.close();
+  }
+
+  /** Sends what the core makes of the batch under way, until all is sent or its outlet is full. */
   #drain(): void {
     while (this.#filling) {
       while (this.#pending > 0) {
-        const taken = this.#outlet!.send(this.#first, this.#pending);
+        const outlet = this.#ports.get(this.#words[(ARENA_CURSOR + CURSOR_PORT) >> 2]!);
+        if (!outlet) {
+          this.#core.unsent(this.#first, this.#pending, verdict.VERDICT_STOPPED);
+          break;
+        }
+        const taken = outlet.port.send(this.#first, this.#pending);
         if (taken === -errno.EAGAIN || taken === 0) {
           this.#core.tally(TALLY_BACK_PRESSURE, 1);
+          this.#await(outlet);
           return;
         }
         if (taken === -errno.EINTR) continue;
-        if (taken === -errno.EPIPE) throw osError("write", errno.EPIPE, "to a reader that is gone");
+        if (GONE.has(-taken)) {
+          this.#lose(outlet, osError("write", -taken, "to a reader that is gone"));
+          continue;
+        }
         if (taken === -errno.EIO) this.#singly();
         const done = taken > 0 ? taken : 1;
         if (taken > 0) this.#core.sent(this.#first, taken);
@@ -193,6 +291,7 @@ export class Lane {
       }
       this.#refill();
     }
+    this.#unpark();
   }
 
   /**
@@ -223,15 +322,46 @@ export class Lane {
     if (this.#words[(ARENA_PUNTS + RING_TAIL) >> 2] === this.#words[(ARENA_PUNTS + RING_HEAD) >> 2])
       return;
     if (Atomics.exchange(this.#words, (ARENA_PUNTS + RING_DOORBELL) >> 2, 1) === 0)
-      this.#doorbell();
+      this.#calls.punts();
   }
 
-  /** An error of a socket, such as a forwarded ICMP, is news about a peer; others are fatal. */
-  #receiveFailed(number: number): void {
+  /** Sees to it that what the core keeps is looked at soon, while it keeps anything. */
+  #lookAgain(): void {
+    if (!this.#holding || this.#heldTimer || this.#closed || this.#holding.held() === 0) return;
+    this.#heldTimer = setTimeout(this.#letGo, HELD_CHECK);
+  }
+
+  readonly #letGo = (): void => {
+    this.#heldTimer = undefined;
+    if (this.#filling) return; // it is looked at again after that batch
+    try {
+      this.#holding!.begin();
+      this.#send(this.#holding!);
+    } catch (error) {
+      this.#calls.failed(error as Error);
+    }
+  };
+
+  /** An error of a socket, such as a forwarded ICMP, is news about a peer; others end the port. */
+  #receiveFailed(entry: Entry, number: number): void {
     if (PASSING.has(number)) return;
-    throw osError("receive", number, "on a lane's port");
+    this.#lose(entry, osError("receive", number, "on a lane's port"));
+  }
+
+  #lose(entry: Entry, reason: Error): void {
+    if (!this.#calls.lost) throw reason;
+    this.#drop(entry);
+    this.#calls.lost(entry.number, reason);
   }
 }
+
+/** Errors of a sending call after which there is nobody to send to any more. */
+const GONE: ReadonlySet<number> = new Set([
+  errno.EPIPE,
+  errno.EBADFD,
+  errno.ECONNRESET,
+  errno.ENOTCONN,
+]);
 
 /** Errors of a receiving call after which the next call may do well. */
 const PASSING: ReadonlySet<number> = new Set([

@@ -10,6 +10,7 @@ import {
   STAGE_SHIFT,
 } from "../../assembly/layout/arena.ts";
 import { VERDICT_FORWARDED, VERDICT_QUEUE_FULL } from "../../assembly/layout/verdict.ts";
+import { BugError } from "../core/errors.ts";
 import { startCore } from "../engine/core.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import type { DgramLosses } from "../ports/dgram.ts";
@@ -17,21 +18,21 @@ import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
 import { Lane, sendVerdict } from "./lane.ts";
 import {
   deathReason,
+  type FixedPorts,
   type FromLane,
   type LaneEars,
-  type LanePlan,
   type LaneThread,
   type ToLane,
 } from "./plan.ts";
-import { makeStages, type Inflow } from "./stages.ts";
+import { openFixed, type Inflow } from "./stages.ts";
 
 /** Where the arena is said to lie. No system call sees it. */
 const NOWHERE = 2 ** 40;
 
 export interface LocalPorts {
-  readonly role: LanePlan["role"];
+  readonly role: FixedPorts["role"];
   /**
-   * Makes the ports over the lane's arena: `inflows` as `makeStages` takes them, each over the
+   * Makes the ports over the lane's arena: `inflows` as `openFixed` takes them, each over the
    * receive region of its place (`regionAddress`). `losses` counts for the AMT socket's port.
    */
   open(
@@ -64,10 +65,9 @@ export function startLocalLane(
     try {
       const core = startCore(module, memory, NOWHERE, new SystemEntropy());
       const { inflows, outlet } = ports.open(arena, countLosses(arena));
-      const stages = makeStages(ports.role, core, arena, inflows);
-      const ring = (): void => void setImmediate(() => ears.hear("punts"));
-      lane = new Lane(core, memory, stages, outlet, ring, die);
-      lane.start();
+      const punts = (): void => void setImmediate(() => ears.hear("punts"));
+      lane = new Lane(core, memory, { punts, failed: die });
+      openFixed(lane, ports.role, core, arena, inflows, outlet);
       ears.hear("ready");
     } catch (error) {
       die(error as Error);
@@ -76,6 +76,7 @@ export function startLocalLane(
   const obey = (message: ToLane): void => {
     if (over) return;
     if (message === "commands") return lane?.commands();
+    if (message !== "stop") throw new BugError("a lane without a Worker has the ports that it has");
     lane?.stop();
     end("stopped");
   };

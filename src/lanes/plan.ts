@@ -22,10 +22,15 @@ export interface Inlet {
   readonly port?: number;
 }
 
-export interface LanePlan {
-  readonly role: "relay" | "gateway";
+/** What a lane of any role is made of. */
+export interface LaneBase {
   readonly module: WebAssembly.Module;
   readonly arena: WebAssembly.Memory;
+}
+
+/** The ports of a lane that has the same ones from start to end. */
+export interface FixedPorts {
+  readonly role: "relay" | "gateway";
   /** The AMT socket first; then a relay's ingress, or a gateway's device. */
   readonly inlets: readonly Inlet[];
   /** Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. */
@@ -33,8 +38,39 @@ export interface LanePlan {
     "socket" | "device" | { readonly kind: "stream" | "socket" | "capture"; readonly fd: number };
 }
 
-export type ToLane = "commands" | "stop";
-export type FromLane = "ready" | "punts" | "stopped" | { readonly died: string };
+/** A lane whose ports come and go: it starts with none. */
+export interface OpenPorts {
+  readonly role: "l2tp";
+}
+
+export type LanePlan = LaneBase & (FixedPorts | OpenPorts);
+
+/** A port of a lane that has OpenPorts. */
+export interface PortPlan {
+  /** Its number, a small one that no other open port of the lane has. */
+  readonly port: number;
+  /**
+   * "udp": a UDP socket. "raw": a raw IP socket. "device": TUN or TAP. "frames": a connected socket
+   * that carries a frame a message. "capture": a file that frames go to.
+   */
+  readonly kind: "udp" | "raw" | "device" | "frames" | "capture";
+  readonly fd: number;
+  /** Octets of virtio_net_hdr before a frame of a device: VNET_LENGTH or 0; 0 for other kinds. */
+  readonly header: number;
+  /** LINKTYPE_* of what a capture gets; 0 for other kinds. */
+  readonly linkType?: number;
+}
+
+export type ToLane = "commands" | "stop" | { readonly open: PortPlan } | { readonly close: number };
+export type FromLane =
+  | "ready"
+  | "punts"
+  | "stopped"
+  | { readonly died: string }
+  /** The port of this number is not used any more: its descriptor may be closed. */
+  | { readonly closed: number }
+  /** Likewise, but unasked: its device is gone, or who was connected has left. */
+  | { readonly lost: number; readonly reason: string };
 
 /** What the control thread holds of a running lane, wherever that runs. */
 export interface LaneThread {
@@ -52,6 +88,10 @@ export interface LaneEars {
 export function deathReason(error: Error): string {
   return error instanceof CulvertError ? error.message : (error.stack ?? String(error));
 }
+
+/** Receive regions of a lane that has OpenPorts: one for all sockets, one for all devices. */
+export const REGION_SOCKETS = 0;
+export const REGION_DEVICES = 1;
 
 /** Address of receive region `index`. */
 export function regionAddress(index: number): number {

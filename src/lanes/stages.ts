@@ -1,9 +1,17 @@
 /** What a lane of each role does with what comes from each of its ports. */
-import { RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+import { FRAME_IP, FRAME_VNET, RX_UDP_PORT } from "../../assembly/layout/arena.ts";
 import type { Core } from "../engine/core.ts";
+import { monotonic } from "../os/clock.ts";
 import type { ArenaView, Port } from "../ports/port.ts";
-import type { Stage } from "./lane.ts";
-import { regionsOf, type LanePlan } from "./plan.ts";
+import type { Holding, Lane, Stage } from "./lane.ts";
+import {
+  REGION_DEVICES,
+  REGION_SOCKETS,
+  regionAddress,
+  regionsOf,
+  type FixedPorts,
+  type PortPlan,
+} from "./plan.ts";
 
 /** A port that a lane reads, over the receive region that `regionsOf` gives it. */
 export interface Inflow {
@@ -14,27 +22,46 @@ export interface Inflow {
   readonly udpPort?: number | undefined;
 }
 
+/** The number of the one port that AMT's lanes send to: their core names no other. */
+const OUTLET = 0;
+
 /**
- * Prepares the receive regions and tells the stages: `inflows` are the AMT socket, then a relay's
- * ingress or a gateway's device.
+ * Prepares the receive regions and gives the lane its ports: `inflows` are the AMT socket, then a
+ * relay's ingress or a gateway's device; `outlet` may be one of them. Returns the inflows' numbers.
  */
-export function makeStages(
-  role: LanePlan["role"],
+export function openFixed(
+  lane: Lane,
+  role: FixedPorts["role"],
+  core: Core,
+  arena: ArenaView,
+  inflows: readonly Inflow[],
+  outlet: Port,
+): number[] {
+  const stages = fixedStages(role, core, arena, inflows);
+  if (!inflows.some(({ port }) => port === outlet)) lane.open(OUTLET, outlet);
+  return inflows.map(({ port }, index) => {
+    const number = port === outlet ? OUTLET : OUTLET + 1 + index;
+    lane.open(number, port, stages[index]);
+    return number;
+  });
+}
+
+function fixedStages(
+  role: FixedPorts["role"],
   core: Core,
   arena: ArenaView,
   inflows: readonly Inflow[],
 ): Stage[] {
   const regions = regionsOf(inflows);
   const view = new DataView(arena.memory.buffer);
-  return inflows.map(({ port, frame, udpPort }, index): Stage => {
+  return inflows.map(({ frame, udpPort }, index): Stage => {
     const region = regions[index]!;
     core.rxPrepare(region, frame);
-    const common = { port, region };
     if (role === "relay")
       return index === 0
-        ? { ...common, begin: (messages) => core.relayControl(region, messages) }
+        ? { region, begin: (messages) => core.relayControl(region, messages) }
         : {
-            ...common,
+            region,
             begin(messages) {
               if (udpPort !== undefined) view.setUint16(region + RX_UDP_PORT, udpPort);
               core.ingest(region, messages, frame);
@@ -43,10 +70,46 @@ export function makeStages(
           };
     return index === 0
       ? {
-          ...common,
+          region,
           begin: (messages) => core.gatewayReceive(region, messages),
           fill: () => core.gatewayFill(),
         }
-      : { ...common, begin: (messages) => core.deviceControl(region, messages, frame) };
+      : { region, begin: (messages) => core.deviceControl(region, messages, frame) };
   });
+}
+
+/** What an L2TP lane does with what comes from a port of each kind; nothing comes from a capture. */
+export type L2tpStages = Readonly<Record<Exclude<PortPlan["kind"], "capture">, Stage>>;
+
+/** Prepares the receive regions; ports of one kind share a stage. */
+export function l2tpStages(core: Core): L2tpStages {
+  const sockets = regionAddress(REGION_SOCKETS);
+  const devices = regionAddress(REGION_DEVICES);
+  core.rxPrepare(sockets, FRAME_IP);
+  core.rxPrepare(devices, FRAME_VNET);
+  const tunnel: Stage = {
+    region: sockets,
+    begin: (messages, port) => core.l2tpReceive(sockets, messages, port, now()),
+    fill: () => core.l2tpReceiveFill(),
+  };
+  const frames = (region: number): Stage => ({
+    region,
+    begin: (messages, port) => core.l2tpSend(region, messages, port, now()),
+    fill: () => core.l2tpSendFill(),
+  });
+  return { udp: tunnel, raw: tunnel, device: frames(devices), frames: frames(sockets) };
+}
+
+/** What an L2TP lane does with packets that are held until those before them have come. */
+export function l2tpHolding(core: Core): Holding {
+  return {
+    held: () => core.l2tpHeld(),
+    begin: () => core.l2tpExpire(now()),
+    fill: () => core.l2tpReceiveFill(),
+  };
+}
+
+/** Milliseconds of the host's monotonic clock, modulo 2^32. */
+function now(): number {
+  return monotonic() >>> 0;
 }

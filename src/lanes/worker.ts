@@ -4,21 +4,26 @@ import { startCore } from "../engine/core.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { baseAddress, wantHugePages } from "../os/libc.ts";
 import { DevicePort } from "../ports/device.ts";
+import { FramesPort } from "../ports/frames.ts";
 import { CaptureOutlet } from "../ports/pcap.ts";
 import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
 import { SocketPort } from "../ports/socket.ts";
 import { StreamPort } from "../ports/stream.ts";
-import { Lane } from "./lane.ts";
+import { Lane, type LaneCalls } from "./lane.ts";
 import {
   deathReason,
   frameHeader,
+  REGION_DEVICES,
+  REGION_SOCKETS,
   regionAddress,
   regionsOf,
+  type FixedPorts,
   type FromLane,
   type LanePlan,
+  type PortPlan,
   type ToLane,
 } from "./plan.ts";
-import { makeStages, type Inflow } from "./stages.ts";
+import { l2tpHolding, l2tpStages, openFixed, type Inflow, type L2tpStages } from "./stages.ts";
 import { ARENA_HEAP, ARENA_PAGES_MAX } from "../../assembly/layout/arena.ts";
 
 /** Octets of a page of WebAssembly memory. */
@@ -40,27 +45,61 @@ function run(parent: Parent, plan: LanePlan): void {
   const arena = viewArena(plan.arena, base);
   wantHugePages(base + ARENA_HEAP, ARENA_PAGES_MAX * PAGE - ARENA_HEAP);
   const core = startCore(plan.module, plan.arena, base, new SystemEntropy());
-  const inflows = openInlets(plan, arena);
-  const stages = makeStages(plan.role, core, arena, inflows);
-  const outlet = openOutlet(plan, arena, inflows);
-  const lane = new Lane(core, plan.arena, stages, outlet, () => say("punts"), fail);
+  const open = plan.role === "l2tp";
+  const lose = (port: number, reason: Error): void =>
+    say({ lost: port, reason: deathReason(reason) });
+  const calls: LaneCalls = {
+    punts: () => say("punts"),
+    failed: fail,
+    ...(open ? { lost: lose } : {}),
+  };
+  const lane = new Lane(core, plan.arena, calls, open ? l2tpHolding(core) : undefined);
+  const stages = open ? l2tpStages(core) : undefined;
+  if (plan.role !== "l2tp") {
+    const inflows = openInlets(plan, arena);
+    openFixed(lane, plan.role, core, arena, inflows, openOutlet(plan, arena, inflows));
+  }
   parent.on("message", (message: ToLane) => {
     if (message === "commands") return lane.commands();
-    lane.stop();
-    say("stopped");
-    parent.close();
+    if (message === "stop") {
+      lane.stop();
+      say("stopped");
+      return parent.close();
+    }
+    if ("close" in message) {
+      lane.shut(message.close);
+      return say({ closed: message.close });
+    }
+    try {
+      openPort(lane, message.open, arena, stages!);
+    } catch (error) {
+      lose(message.open.port, error as Error);
+    }
   });
   process.on("uncaughtException", (error) => {
     lane.close(); // the core, which may have trapped, is not asked any more
     say({ died: deathReason(error) });
     process.exit(1);
   });
-  lane.start();
   say("ready");
 }
 
+/** Gives an L2TP lane one more port. */
+function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStages): void {
+  const { kind, fd, header, linkType } = plan;
+  if (kind === "capture") return lane.open(plan.port, new CaptureOutlet(arena, fd, linkType));
+  const sockets = regionAddress(REGION_SOCKETS);
+  const port =
+    kind === "device"
+      ? new DevicePort(arena, fd, regionAddress(REGION_DEVICES), header)
+      : kind === "frames"
+        ? new FramesPort(arena, fd, sockets)
+        : new SocketPort(arena, fd, sockets);
+  lane.open(plan.port, port, stages[kind]);
+}
+
 /** Ports over the plan's descriptors. One descriptor has one port. */
-function openInlets(plan: LanePlan, arena: ArenaView): Inflow[] {
+function openInlets(plan: FixedPorts, arena: ArenaView): Inflow[] {
   const regions = regionsOf(plan.inlets);
   return plan.inlets.map(({ kind, fd, frame, port: udpPort }, index) => {
     const region = regions[index]!;
@@ -73,7 +112,7 @@ function openInlets(plan: LanePlan, arena: ArenaView): Inflow[] {
 }
 
 /** A relay and a gateway with a device send on a port they read, too; a receiver has its own. */
-function openOutlet({ outlet }: LanePlan, arena: ArenaView, inflows: readonly Inflow[]): Port {
+function openOutlet({ outlet }: FixedPorts, arena: ArenaView, inflows: readonly Inflow[]): Port {
   if (outlet === "socket") return inflows[0]!.port;
   if (outlet === "device") return inflows[1]!.port;
   if (outlet.kind === "stream") return new StreamPort(arena, outlet.fd);

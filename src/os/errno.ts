@@ -9,6 +9,7 @@ for (const [name, number] of Object.entries(constants.errno))
 // Linux numbers that Node does not list.
 for (const [name, number] of [
   ["ENOTBLK", 15],
+  ["EBADFD", 77],
   ["EUSERS", 87],
   ["ESOCKTNOSUPPORT", 94],
   ["EPFNOSUPPORT", 96],
@@ -32,6 +33,7 @@ export const EEXIST = 17;
 export const ENODEV = 19;
 export const EINVAL = 22;
 export const EPIPE = 32;
+export const EBADFD = 77;
 export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
 export const ENOPROTOOPT = 92;
@@ -40,7 +42,9 @@ export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;
 export const ENETDOWN = 100;
 export const ENETUNREACH = 101;
+export const ECONNRESET = 104;
 export const ENOBUFS = 105;
+export const ENOTCONN = 107;
 export const ECONNREFUSED = 111;
 export const EHOSTUNREACH = 113;
 

@@ -251,14 +251,14 @@ export class CaptureReader {
 }
 
 /** What a file of raw IP packets with times in nanoseconds begins with. */
-export function captureStart(application: string): Uint8Array {
+export function captureStart(application: string, linkType: number): Uint8Array {
   const section = block(SECTION_HEADER, 16, [option(OPTION_APPLICATION, textOf(application))]);
   section.setUint32(8, BYTE_ORDER, true);
   section.setUint16(12, 1, true);
   section.setBigInt64(16, -1n, true); // the section's length is not told
   const nanoseconds = option(OPTION_TIME_RESOLUTION, Uint8Array.of(9));
   const description = block(INTERFACE_DESCRIPTION, 8, [nanoseconds]);
-  description.setUint16(8, LINKTYPE_RAW, true);
+  description.setUint16(8, linkType, true);
   return Uint8Array.from([...octetsOf(section), ...octetsOf(description)]);
 }
 

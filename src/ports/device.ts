@@ -32,10 +32,9 @@ export class DevicePort extends DescriptorWatch implements Port {
     this.#words = arena.words;
     this.#region = region;
     this.#room = RX_ROOM + header;
-    const slots = arena.base + region + RX_SLOTS + RX_HEADROOM - header;
-    this.#slots = addressList(RX_CAPACITY, (i) => slots + i * RX_SLOT);
-    const iovecs = arena.base + ARENA_TX + TX_IOVECS;
-    this.#iovecs = addressList(TX_CAPACITY, (i) => iovecs + (i << (IOVEC_SHIFT + 1)));
+    const slots = region + RX_SLOTS + RX_HEADROOM - header;
+    this.#slots = addressList(arena, slots, RX_CAPACITY, RX_SLOT);
+    this.#iovecs = addressList(arena, ARENA_TX + TX_IOVECS, TX_CAPACITY, 1 << (IOVEC_SHIFT + 1));
   }
 
   receive(): number {

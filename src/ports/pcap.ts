@@ -8,6 +8,7 @@ import {
   captureRecord,
   captureStart,
   LINKTYPE_ETHERNET,
+  LINKTYPE_RAW,
   type CapturedPacket,
   type CaptureReader,
   type Pull,
@@ -97,7 +98,7 @@ export class CaptureInlet extends EventWatch implements Port {
   }
 }
 
-/** Packets go to a pcapng file, each a whole IP datagram with the time at which it was sent here. */
+/** Packets go to a pcapng file, each with the time at which it was sent here. */
 export class CaptureOutlet extends EventWatch implements Port {
   readonly #fd: number;
   readonly #messages: ArenaMessages;
@@ -105,13 +106,21 @@ export class CaptureOutlet extends EventWatch implements Port {
   /** What the file has not taken yet: part of a batch, that must come before all else. */
   #rest: Uint8Array;
 
-  /** `fd` is written from where it stands. `now` gives nanoseconds since 1970. */
-  constructor(arena: ArenaView, fd: number, now: () => bigint = wallClock()) {
+  /**
+   * `fd` is written from where it stands; `linkType` says what each packet is. `now` gives
+   * nanoseconds since 1970.
+   */
+  constructor(
+    arena: ArenaView,
+    fd: number,
+    linkType: number = LINKTYPE_RAW,
+    now: () => bigint = wallClock(),
+  ) {
     super();
     this.#fd = fd;
     this.#messages = new ArenaMessages(arena);
     this.#now = now;
-    this.#rest = captureStart("culvert");
+    this.#rest = captureStart("culvert", linkType);
     this.#write();
   }
 

@@ -43,13 +43,28 @@ export function viewArena(memory: WebAssembly.Memory, base: number): ArenaView {
   };
 }
 
+const lists = new WeakMap<ArenaView, Map<string, readonly number[]>>();
+
 /**
- * Absolute addresses as they are passed to a system call. An absolute address is too large for a
- * small integer, so each is an object on the heap; a list of mixed elements keeps those objects,
- * where an array of numbers would make a new one at every read.
+ * Absolute addresses as they are passed to a system call: `count` of them, `stride` octets apart,
+ * from `start` in the arena. Ports that want the same ones share a list.
+ *
+ * An absolute address is too large for a small integer, so each is an object on the heap; a list of
+ * mixed elements keeps those objects, where an array of numbers would make a new one at every read.
  */
-export function addressList(count: number, address: (i: number) => number): readonly number[] {
+export function addressList(
+  arena: ArenaView,
+  start: number,
+  count: number,
+  stride: number,
+): readonly number[] {
+  let known = lists.get(arena);
+  if (!known) lists.set(arena, (known = new Map()));
+  const key = `${start} ${count} ${stride}`;
+  const found = known.get(key);
+  if (found) return found;
   const list: unknown[] = [undefined];
-  for (let i = 0; i < count; i++) list[i] = address(i);
+  for (let i = 0; i < count; i++) list[i] = arena.base + start + i * stride;
+  known.set(key, list as number[]);
   return list as number[];
 }

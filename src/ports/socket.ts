@@ -19,9 +19,8 @@ export class SocketPort extends DescriptorWatch implements Port {
   /** `region` is the receive region's address in the arena. */
   constructor(arena: ArenaView, fd: number, region: number) {
     super(fd);
-    this.#headers = addressList(1, () => arena.base + region + RX_HEADERS);
-    const messages = arena.base + ARENA_TX + TX_HEADERS;
-    this.#messages = addressList(TX_CAPACITY, (i) => messages + (i << MMSGHDR_SHIFT));
+    this.#headers = addressList(arena, region + RX_HEADERS, 1, 0);
+    this.#messages = addressList(arena, ARENA_TX + TX_HEADERS, TX_CAPACITY, 1 << MMSGHDR_SHIFT);
   }
 
   receive(): number {

@@ -6,7 +6,7 @@ import type { ReceiveConfig } from "../config/receive.ts";
 import { familyOf, unspecified, type Endpoint } from "../core/address.ts";
 import { OsError } from "../core/errors.ts";
 import type { LanePorts } from "../lanes/lane-set.ts";
-import type { LanePlan } from "../lanes/plan.ts";
+import type { FixedPorts } from "../lanes/plan.ts";
 import { openUdp } from "../os/udp.ts";
 import { AmtSocket, type ControlSocket } from "./amt-socket.ts";
 import { ownEndpoint } from "./reception.ts";
@@ -54,7 +54,7 @@ export function anyEndpoint(to: Endpoint): Endpoint {
   return { address: unspecified(familyOf(to.address)), port: 0 };
 }
 
-type Outlet = Exclude<LanePlan["outlet"], string>;
+type Outlet = Exclude<FixedPorts["outlet"], string>;
 
 function openOutlet(output: Output): Outlet {
   if (output.kind === "udp") {

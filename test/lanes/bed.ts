@@ -3,11 +3,11 @@ import { ARENA_COMMANDS, FRAME_IP, FRAME_VNET } from "../../assembly/layout/aren
 import type { Entropy } from "../../src/core/machine.ts";
 import { CommandWriter, PuntReader, readLedger, type Ledger } from "../../src/engine/arena.ts";
 import { compileCore, createArena, startCore, type Core } from "../../src/engine/core.ts";
-import { Lane, type Stage } from "../../src/lanes/lane.ts";
+import { Lane } from "../../src/lanes/lane.ts";
 import { frameHeader, regionAddress } from "../../src/lanes/plan.ts";
-import { makeStages, type Inflow } from "../../src/lanes/stages.ts";
+import { openFixed, type Inflow } from "../../src/lanes/stages.ts";
 import { MemoryPort } from "../../src/ports/memory.ts";
-import { viewArena, type ArenaView } from "../../src/ports/port.ts";
+import { viewArena, type ArenaView, type Port } from "../../src/ports/port.ts";
 
 /** Where the arena pretends to lie: beyond 32 bits, so that a lost upper half shows. */
 const BASE = 0x7f12_3456_7000;
@@ -17,8 +17,8 @@ const entropy: Entropy = { u32: () => 0x1234_5678, fraction: () => 0.5 };
 export interface Bed {
   readonly core: Core;
   readonly lane: Lane;
-  /** What the lane does with each port, the AMT socket's first. */
-  readonly stages: readonly Stage[];
+  /** The number of each port. */
+  readonly numbers: ReadonlyMap<Port, number>;
   readonly commands: CommandWriter;
   readonly punts: PuntReader;
   /** The AMT socket. */
@@ -53,19 +53,20 @@ export function layBed(
   const view = viewArena(arena, BASE);
   const socket = new MemoryPort(view, regionAddress(0), 0);
   const inner = makeInner(view);
-  const stages = makeStages(role, core, view, [{ port: socket, frame: FRAME_IP }, inner]);
+  const inflows = [{ port: socket, frame: FRAME_IP }, inner];
   const outlet = role === "relay" ? socket : inner.port;
   const doorbells = { commands: 0, punts: 0 };
   const fail = (error: Error): never => {
     throw error;
   };
-  const lane = new Lane(core, arena, stages, outlet, () => doorbells.punts++, fail);
-  lane.start();
+  const lane = new Lane(core, arena, { punts: () => doorbells.punts++, failed: fail });
+  const opened = openFixed(lane, role, core, view, inflows, outlet);
+  const numbers = new Map(inflows.map(({ port }, i) => [port, opened[i]!]));
   const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {
     core,
     lane,
-    stages,
+    numbers,
     commands,
     punts: new PuntReader(arena),
     socket,
@@ -75,9 +76,9 @@ export function layBed(
         commands.flush();
         lane.commands();
       } while (core.ringWaiting(ARENA_COMMANDS) > 0 && lane.idle);
-      for (const stage of stages)
-        while (stage.port instanceof MemoryPort && stage.port.arrivals.length > 0)
-          if (!lane.pump(stage)) break;
+      for (const [port, number] of numbers)
+        while (port instanceof MemoryPort && port.arrivals.length > 0)
+          if (!lane.pump(number)) break;
       lane.commands();
     },
     ledger: () => readLedger(arena),

@@ -63,10 +63,10 @@ function pump(role: "relay" | "gateway", wanted: number, batch: number, gc: () =
   port.receive = () => batch;
   const outlet = role === "relay" ? bed.socket : bed.inner;
   outlet.send = (_first, messages) => messages;
-  const stage = bed.stages.find((one) => one.port === port)!;
+  const number = bed.numbers.get(port)!;
   const run = (datagrams: number): void => {
     const turns = Math.ceil(datagrams / (batch === RX_CAPACITY ? ROUNDS * batch : batch));
-    for (let i = 0; i < turns; i++) bed.lane.pump(stage);
+    for (let i = 0; i < turns; i++) bed.lane.pump(number);
   };
   run(WARM_UP * batch);
   gc();

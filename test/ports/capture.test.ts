@@ -63,12 +63,12 @@ test("what we write is read again as it was, to the nanosecond", (t) => {
     t,
     fc.property(fc.array(record, { maxLength: 8 }), (records) => {
       const written = Buffer.concat([
-        captureStart("a test"),
+        captureStart("a test", LINKTYPE_ETHERNET),
         ...records.map(({ octets, time, comment }) => captureRecord(octets, time, comment)),
       ]);
       assert.deepEqual(
         readAll(written).map(({ linkType, octets, time }) => [linkType, hex(octets), time]),
-        records.map(({ octets, time }) => [LINKTYPE_RAW, hex(octets), time]),
+        records.map(({ octets, time }) => [LINKTYPE_ETHERNET, hex(octets), time]),
       );
     }),
   );
@@ -152,7 +152,7 @@ test("tshark reads what we write: packets, times and comments", (t) => {
     writeFileSync(
       name,
       Buffer.concat([
-        captureStart("culvert"),
+        captureStart("culvert", LINKTYPE_RAW),
         captureRecord(v4, 1_700_000_000_123_456_789n),
         captureRecord(v6, 1_700_000_001_000_000_001n, "dropped: udp-port"),
       ]),

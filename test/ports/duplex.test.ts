@@ -198,6 +198,7 @@ test("a duplex that ends ends its lane with a reason", async () => {
   into.end();
   await gateway.gone;
   const last = gateway.words.at(-1);
-  assert.ok(typeof last === "object" && /receive .*ENODEV/.test(last.died), JSON.stringify(last));
+  assert.ok(typeof last === "object" && "died" in last);
+  assert.match(last.died, /receive .*ENODEV/);
   await gateway.close();
 });

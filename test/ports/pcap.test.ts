@@ -23,7 +23,7 @@ import {
 } from "../../assembly/layout/verdict.ts";
 import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
 import { regionAddress } from "../../src/lanes/plan.ts";
-import { CaptureError, CaptureReader } from "../../src/ports/capture.ts";
+import { CaptureError, CaptureReader, LINKTYPE_RAW } from "../../src/ports/capture.ts";
 import { CaptureInlet, CaptureOutlet, pullFrom } from "../../src/ports/pcap.ts";
 import { layBed } from "../lanes/bed.ts";
 import { udpDatagram } from "../lanes/packets.ts";
@@ -111,7 +111,7 @@ test("a gateway's lane writes whole datagrams to a capture, as many as are wante
   try {
     let now = 1_700_000_000_000_000_000n;
     const bed = layBed("gateway", (arena) => {
-      const port = new CaptureOutlet(arena, fd, () => now++);
+      const port = new CaptureOutlet(arena, fd, LINKTYPE_RAW, () => now++);
       assert.deepEqual(readAll(readFileSync(name)), [], "a capture from the first moment on");
       return { port, frame: FRAME_IP };
     });
