@@ -10,6 +10,7 @@ import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { store, type Effort, type Result } from "./result.ts";
 import { runFanout } from "./system/fanout.ts";
+import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
 type Run = (effort: Effort, progress: (line: string) => void) => Promise<Result>;
@@ -18,7 +19,11 @@ const SUITES: Readonly<Record<string, Run>> = {
   engines: micro("engines"),
   core: micro("core"),
   fanout: runFanout,
+  pseudowire: runPseudowire,
 };
+
+/** The suites that make network namespaces. */
+const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire"]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {
@@ -44,7 +49,7 @@ async function main(): Promise<void> {
   const effort = values.sanity ? "sanity" : values.quick ? "quick" : "full";
   const names = positionals.length > 0 ? positionals : Object.keys(SUITES);
   for (const name of names) {
-    const obstacle = name === "fanout" ? labObstacle() : undefined;
+    const obstacle = IN_NAMESPACES.has(name) ? labObstacle() : undefined;
     if (obstacle !== undefined) {
       const required = positionals.length > 0 || process.env["CULVERT_REQUIRE_ALL"] === "1";
       if (required) throw new Error(`${name}: ${obstacle}`);
