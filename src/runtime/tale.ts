@@ -6,7 +6,7 @@ import { monotonic } from "../os/clock.ts";
 import type { ServiceStatus } from "./service.ts";
 
 /** AMT messages by type, as counters name them. */
-const MESSAGES = [
+export const MESSAGES = [
   "none",
   "discovery",
   "advertisement",
