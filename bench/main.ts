@@ -9,6 +9,7 @@ import { labObstacle } from "../src/lab/lab.ts";
 import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { store, type Effort, type Result } from "./result.ts";
+import { runState } from "./state/suite.ts";
 import { runFanout } from "./system/fanout.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
@@ -20,10 +21,11 @@ const SUITES: Readonly<Record<string, Run>> = {
   core: micro("core"),
   fanout: runFanout,
   pseudowire: runPseudowire,
+  state: runState,
 };
 
 /** The suites that make network namespaces. */
-const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire"]);
+const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire", "state"]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {

@@ -18,6 +18,13 @@ const SCALES: Readonly<Record<Unit, readonly (readonly [number, number, string])
     [1e9, 1e9, "Gbit/s"],
     [0, 1e6, "Mbit/s"],
   ],
+  "updates/s": [[0, 1, "updates/s"]],
+  octets: [
+    [1e6, 1e6, "MB"],
+    [1e3, 1e3, "kB"],
+    [0, 1, "octets"],
+  ],
+  packets: [[0, 1, "packets"]],
   "ns/packet": [
     [1e6, 1e6, "ms"],
     [1e4, 1e3, "µs"],
