@@ -116,9 +116,7 @@ export class CommandWriter {
 
   /** Makes session number `session`; no frame of its device goes through before `sessionReady`. */
   sessionAdd(session: number, key: SessionKey, plan: SessionPlan): void {
-    this.#push(COMMAND_SESSION_ADD, session, ({ octets, at }) =>
-      octets.set(sessionKey(key), at),
-    );
+    this.#push(COMMAND_SESSION_ADD, session, ({ octets, at }) => octets.set(sessionKey(key), at));
     this.sessionChange(session, key, plan);
     this.#push(COMMAND_SESSION_READY, session, () => undefined);
   }
