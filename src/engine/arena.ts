@@ -40,6 +40,7 @@ import {
   STAGE_SHIFT,
   TALLY_COUNT,
   TUNNEL_ECN,
+  TUNNEL_MTU_SHIFT,
 } from "../../assembly/layout/arena.ts";
 import {
   AF_INET,
@@ -78,10 +79,14 @@ export class CommandWriter {
     return this.#waiting.length;
   }
 
-  /** Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field. */
-  tunnel(tunnel: number, endpoint: Endpoint, ecn = false): void {
+  /**
+   * Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field, `mtu` if
+   * its largest inner datagram is less than the lane's, 0 to 65,535.
+   */
+  tunnel(tunnel: number, endpoint: Endpoint, ecn = false, mtu = 0): void {
+    const flags = (ecn ? TUNNEL_ECN : 0) + mtu * 2 ** TUNNEL_MTU_SHIFT;
     this.#push(COMMAND_TUNNEL_SET, tunnel, (view, octets) =>
-      putSockaddr(view, octets, endpoint, ecn ? TUNNEL_ECN : 0),
+      putSockaddr(view, octets, endpoint, flags),
     );
   }
 
