@@ -20,7 +20,7 @@ export { applyCommands } from "./commands";
 export { deviceControl, relayControl } from "./control";
 export { tally } from "./counters";
 export { crc32c } from "./crc32c";
-export { sent, unsent } from "./egress";
+export { sent, unsent, unsentTooBig } from "./egress";
 export { gatewayFill, gatewayReceive } from "./gateway";
 export { ingest } from "./ingest";
 export { held as l2tpHeld } from "./l2tp/hold";

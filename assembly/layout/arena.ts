@@ -52,7 +52,7 @@ export const TALLY_COMPLETED = 9; // partial checksums that were completed
 export const TALLY_DELIVERED = 10; // datagrams laid out for a device or a receiver
 export const TALLY_ECN_ODD = 11; // pairs of ECN fields that should not meet (RFC 6040 §4.2)
 export const TALLY_REDUCED = 12; // datagrams that were cut for tunnels of a smaller MTU
-export const TALLY_NOTED = 13; // datagrams too big for a tunnel that control was shown
+export const TALLY_NOTED = 13; // datagrams and messages that were too big, and control was shown
 export const TALLY_COUNT = 14;
 
 /** CRC32c tables, 16 of 256 u32, made at start. */
@@ -82,6 +82,7 @@ export const PUNT_PACKET = 64;
 export const PUNT_FROM_SOCKET = 0; // an AMT control message
 export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
 export const PUNT_TOO_BIG = 2; // the head of a datagram that does not fit some tunnel
+export const PUNT_UNSENT = 3; // no packet: the system found a message to this sockaddr too big
 export const PUNT_HEAD = 1_232; // octets of it: what an ICMP error quotes at most (RFC 4443 §3.2)
 
 /** A command slot. */
@@ -119,6 +120,7 @@ export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
 export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no limit
 export const CONFIG_LEAST_MTU = 88; // u32: a datagram of this length fits every tunnel
 export const CONFIG_NOTED = 92; // u32: a bit for each hash of a source that was noted (TALLY_NOTED)
+export const CONFIG_NOTED_TUNNELS = 96; // u32: likewise, of a tunnel's sockaddr
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone
