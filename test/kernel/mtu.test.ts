@@ -8,6 +8,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { Daemon } from "../../src/demo/daemon.ts";
 import type { Lab, Namespace } from "../../src/lab/lab.ts";
+import type { Program } from "../../src/lab/program.ts";
 import { startListener, type Listener } from "../../src/lab/stream.ts";
 import { RELAY, RELAY_6, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import { Capture } from "./capture.ts";
@@ -51,18 +52,21 @@ class Far {
     this.far.ip("-6", "route", "add", "default", "via", "2001:db8:9::1");
     relay.route("10.9.0.0/24", "br0", "192.0.2.20");
     relay.ip("-6", "route", "add", "2001:db8:9::/64", "via", "2001:db8:2::20");
-    // Sources answer where the relay's ICMP comes from; their neighbours need no DAD.
     this.network.withoutOffload();
     relay.withoutOffload("down2");
   }
 
-  async gateway(over: 4 | 6): Promise<Daemon> {
+  gateway(over: 4 | 6): Promise<Daemon> {
     const [local, relay] = over === 4 ? [`${FAR}:40003`, RELAY] : [`[${FAR_6}]:40003`, RELAY_6];
     const ends = ["--local", local, "--relay", relay];
     const args = ["gateway", ...ends, "--tun", DEVICE, "--address", `${FAR_DEVICE}/32`];
-    const daemon = await Daemon.start(this.far, this.#lab.folder, "far", args);
-    // The tunnel carries what the path carries; the device need not be told.
-    return daemon;
+    return Daemon.start(this.far, this.#lab.folder, "far", args);
+  }
+
+  /** Starts a program on the relay's host without CAP_NET_RAW. */
+  withoutRaw(command: string, args: readonly string[]): Program {
+    const words = ["--bounding-set=-net_raw", "--inh-caps=-net_raw", command, ...args];
+    return this.network.tree.relay.start("setpriv", words);
   }
 
   join(group: string, source: string): Promise<Listener> {
@@ -76,36 +80,82 @@ async function counter(daemon: Daemon, name: string): Promise<number> {
   return (await daemon.status()).counters[name] ?? 0;
 }
 
+/** What both gateways of a stream without DF get, and what the relay says of it in the end. */
+async function streamed(bed: Far, relay: Daemon, over: 4 | 6) {
+  const { network } = bed;
+  network.tree.source.sysctl("net/ipv4/ip_no_pmtu_disc", 1); // without DF
+  await Promise.all([network.gateway(0), bed.gateway(over)]);
+  const near = await network.join(0, GROUP, SOURCES[0]);
+  const far = await bed.join(GROUP, SOURCES[0]);
+  await eventually("both memberships", 20_000, async () =>
+    (await relay.status()).groups.some(({ members }) => members === 2),
+  );
+  const source = await network.send(GROUP, { size: LARGE, rate: 100 });
+  await counted(far, 100);
+  await source.stop();
+  const reports = await Promise.all([near.leave(), far.leave()]);
+  const [ours, theirs] = reports.map(({ streams }) => streams[0]!);
+  return { ours: ours!, theirs: theirs!, ...(await relay.status()) };
+}
+
 for (const over of [4, 6] as const)
   kernelTest(
     `over IPv${over}, datagrams for a path of smaller MTU are cut for it alone once its router has told (RFC 7450 §5.3.3.6.1)`,
     ["ethtool"],
     async (lab) => {
       const bed = new Far(lab);
-      const { network } = bed;
-      network.tree.source.sysctl("net/ipv4/ip_no_pmtu_disc", 1); // without DF
-      const relay = await network.relay(["--ingress", "up0"], [RELAY, RELAY_6]);
-      await Promise.all([network.gateway(0), bed.gateway(over)]);
-      const near = await network.join(0, GROUP, SOURCES[0]);
-      const far = await bed.join(GROUP, SOURCES[0]);
-      await eventually("both memberships", 20_000, async () =>
-        (await relay.status()).groups.some(({ members }) => members === 2),
-      );
-      const source = await network.send(GROUP, { size: LARGE, rate: 100 });
-      await counted(far, 100);
-      await source.stop();
-      const reports = await Promise.all([near.leave(), far.leave()]);
-      const [ours, theirs] = reports.map(({ streams }) => streams[0]!);
-      assert.equal(ours!.lost, 0);
-      assert.equal(theirs!.lost, 0, "no gap once the first has come");
-      const { counters, drops } = await relay.status();
+      const relay = await bed.network.relay(["--ingress", "up0"], [RELAY, RELAY_6]);
+      const { ours, theirs, counters, drops } = await streamed(bed, relay, over);
+      assert.equal(ours.lost, 0);
+      assert.equal(theirs.lost, 0, "no gap once the first has come");
       assert.equal(counters["amt_path_mtu_reduced"], 1);
       assert.equal(counters["datagrams_fragmented"], 0);
-      assert.ok(counters["datagrams_fragmented_for_path"]! >= theirs!.received);
+      assert.ok(counters["datagrams_fragmented_for_path"]! >= theirs.received);
       assert.equal(counters["icmp_too_big_sent"] ?? 0, 0);
       assert.equal(drops["egress"], undefined);
     },
   );
+
+kernelTest(
+  "without CAP_NET_RAW the system learns of the path's MTU, and the relay from the system",
+  ["ethtool"],
+  async (lab) => {
+    const bed = new Far(lab);
+    const relay = await Daemon.start(
+      { start: (command, args) => bed.withoutRaw(command, args) },
+      lab.folder,
+      "relay",
+      ["relay", "--local", RELAY, "--ingress", "up0", "--ingress-ports", `${PORT}`],
+    );
+    const { ours, theirs, counters, drops } = await streamed(bed, relay, 4);
+    assert.equal(ours.lost, 0);
+    assert.equal(theirs.lost, 0);
+    assert.equal(counters["amt_path_mtu_reduced"], 1);
+    assert.ok(drops["egress"]!["send-too-big"]! >= 1, "the one by which it was learnt");
+  },
+);
+
+kernelTest(
+  "a gateway by another device of smaller MTU is served by that one's",
+  ["ethtool"],
+  async (lab) => {
+    const bed = new Far(lab);
+    const { relay: host } = bed.network.tree;
+    // Straight to the far gateway, from an address of the large device.
+    lab.connect(bed.far, "eth1", host, "down3", SMALL);
+    bed.far.address("eth1", "10.8.0.2/24");
+    host.address("down3", "10.8.0.1/24");
+    host.ip("route", "replace", `${FAR}/32`, "via", "10.8.0.2", "dev", "down3");
+    bed.far.ip("route", "replace", "default", "via", "10.8.0.1", "dev", "eth1");
+    for (const scope of ["all", "eth0", "eth1"])
+      bed.far.sysctl(`net/ipv4/conf/${scope}/rp_filter`, 0);
+    const relay = await bed.network.relay();
+    const { theirs, counters, drops } = await streamed(bed, relay, 4);
+    assert.equal(theirs.lost, 0);
+    assert.equal(counters["amt_path_mtu_reduced"], 1);
+    assert.ok(drops["egress"]!["send-too-big"]! >= 1, "the one by which it was learnt");
+  },
+);
 
 for (const [inner, group, source, from, least] of [
   [4, GROUP, SOURCES[0], INGRESS, SMALL - 30],

@@ -4,12 +4,14 @@ import {
   COMMAND_MEMBER_ADD,
   CONFIG_LEAST_MTU,
   CONFIG_NOTED,
+  CONFIG_NOTED_TUNNELS,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
   FRAME_IP,
   FRAME_VNET,
   PUNT_HEAD,
   PUNT_TOO_BIG,
+  PUNT_UNSENT,
   STAGE_EGRESS,
   STAGE_INGEST,
   STAGE_RECEIVED,
@@ -18,6 +20,7 @@ import {
   TALLY_REDUCED,
 } from "../../assembly/layout/arena.ts";
 import { VERDICT_FORWARDED, VERDICT_TOO_BIG } from "../../assembly/layout/verdict.ts";
+import { ECONNREFUSED, EINVAL, EMSGSIZE } from "../../src/os/errno.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
 import { makeBed, type Bed } from "./bed.ts";
 import { tunnelled } from "./fragments.ts";
@@ -36,7 +39,7 @@ interface Tunnel {
 function relaying(tunnels: readonly Tunnel[], frame = FRAME_IP, simd = true): Bed {
   const bed = makeBed("relay", frame, simd);
   bed.commands.config(CONFIG_TUNNEL_MTU, MTU);
-  bed.commands.config(CONFIG_LEAST_MTU, Math.min(...tunnels.map(({ mtu }) => mtu || MTU)));
+  bed.commands.config(CONFIG_LEAST_MTU, Math.min(MTU, ...tunnels.map(({ mtu }) => mtu || MTU)));
   bed.commands.config(CONFIG_SEGMENTS, 64);
   for (const [tunnel, { mtu, flows }] of tunnels.entries()) {
     bed.commands.tunnel(tunnel, { address: "10.0.0.1", port: 1 + tunnel }, false, mtu);
@@ -179,4 +182,30 @@ test("of a super-packet control is shown the first of its datagrams, with a righ
   bed.run();
   const first = udpDatagram({ ...FLOW, payload: data.subarray(0, 1_316), id: 7 });
   assert.equal(hex(bed.punts.next()!.octets), hex(first.subarray(0, PUNT_HEAD)));
+});
+
+test("control hears of a message that the system finds too big, once for a tunnel until it has looked", () => {
+  for (const address of ["10.0.0.1", "2001:db8::1"]) {
+    const bed = relaying([]);
+    const gateway = { address, port: 4_000 };
+    bed.commands.tunnel(0, gateway);
+    bed.commands.route(COMMAND_MEMBER_ADD, FLOW.group, FLOW.source, 0);
+    bed.run();
+    const push = (error: number): void => {
+      bed.socket.refusals.push(error);
+      bed.inner.arrivals.push({ octets: udpDatagram({ ...FLOW, payload: pattern(100, 1) }) });
+      bed.run();
+    };
+    push(ECONNREFUSED);
+    assert.equal(bed.punts.next(), undefined);
+    for (const error of [EMSGSIZE, EINVAL]) {
+      push(error);
+      push(error);
+      const punt = bed.punts.next()!;
+      assert.deepEqual([punt.kind, punt.from, punt.octets.length], [PUNT_UNSENT, gateway, 0]);
+      assert.equal(bed.punts.next(), undefined);
+      bed.commands.config(CONFIG_NOTED_TUNNELS, 0);
+      bed.run();
+    }
+  }
 });
