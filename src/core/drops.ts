@@ -81,7 +81,7 @@ export const DROPS = [
   row(
     verdict.VERDICT_UNKNOWN_TUNNEL,
     "unknown-tunnel",
-    "a Teardown for a tunnel that is not there",
+    "a Teardown, or ICMP, about a tunnel that is not there",
   ),
   row(verdict.VERDICT_DRAINING, "draining", "the relay is shutting down"),
   row(verdict.VERDICT_BAD_ADDRESS, "bad-address", "an advertised address that cannot be a relay's"),

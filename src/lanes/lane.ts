@@ -299,7 +299,7 @@ export class Lane {
   /** The system does not take the first message that waits. */
   #refused(number: number): void {
     this.#core.unsent(this.#first, 1, sendVerdict(number));
-    // Kernels before 6.14 call a train of datagrams that are too big invalid.
+    // Some kernels call a train of datagrams that are too big invalid.
     if (number === errno.EMSGSIZE || number === errno.EINVAL) this.#filling?.tooBig?.(this.#first);
   }
 

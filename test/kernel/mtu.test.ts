@@ -199,3 +199,31 @@ for (const [inner, group, source, from, least] of [
       assert.ok(drops["egress"]!["too-big"]! >= 1, "what the far gateway did not get");
     },
   );
+
+kernelTest(
+  "behind the host's multicast routing, too, a source is told (RFC 7450 §5.3.3.6.2)",
+  ["dumpcap", "tshark"],
+  async (lab) => {
+    const network = new Network(lab);
+    const { relay: host, source } = network.tree;
+    host.sysctl("net/ipv4/ip_forward", 1);
+    const relay = await network.relay(["--tun", "amt0"]);
+    const mroute = fileURLToPath(new URL("programs/mroute.js", import.meta.url));
+    const router = host.start(process.execPath, [mroute, SOURCES[0], GROUP, "up0", "amt0"]);
+    await router.line(/^routing$/, "stdout", 10_000);
+    await network.gateway(0);
+    await network.join(0, GROUP, SOURCES[0]);
+    await eventually("the membership", 20_000, async () =>
+      (await relay.status()).groups.some(({ members }) => members === 1),
+    );
+    const capture = await Capture.start(lab, source, "eth0", "icmp");
+    const program = fileURLToPath(new URL("programs/df-source.js", import.meta.url));
+    // 1,488 octets with headers, where tunnels take 1,470 and the source's link 1,500.
+    const words = [program, SOURCES[0], GROUP, `${PORT}`, "1460", "eth0"];
+    const sender = source.start(process.execPath, words);
+    await sender.line(/^EMSGSIZE$/, "stdout", 20_000);
+    await capture.stop();
+    assert.deepEqual(capture.values("icmp.mtu", "icmp.type == 3 && icmp.code == 4"), ["1470"]);
+    assert.equal(await counter(relay, "icmp_too_big_sent"), 1);
+  },
+);
