@@ -90,9 +90,8 @@ import { decapsulate, messageType } from "./amt";
 import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
-import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { be16, isIpv4, keyOf, storeBe16, udpHeaders } from "./datagram";
 import { receivedEcn, takeEcn } from "./ecn";
-import { udpHeaders } from "./ingest";
 import { udpSum } from "./transport";
 import { routeCount, routeFor, routeHash } from "./routes";
 

@@ -81,7 +81,7 @@ export const DROPS = [
   row(
     verdict.VERDICT_UNKNOWN_TUNNEL,
     "unknown-tunnel",
-    "a Teardown for a tunnel that is not there",
+    "a Teardown, or ICMP, about a tunnel that is not there",
   ),
   row(verdict.VERDICT_DRAINING, "draining", "the relay is shutting down"),
   row(verdict.VERDICT_BAD_ADDRESS, "bad-address", "an advertised address that cannot be a relay's"),
@@ -120,6 +120,11 @@ export const DROPS = [
   row(verdict.VERDICT_L2TP_UNNUMBERED, "l2tp-unnumbered", "no sequence number, but one is wanted"),
   row(verdict.VERDICT_L2TP_DEVICE, "l2tp-device", "the device has no session, or it no device"),
   row(verdict.VERDICT_L2TP_VLAN, "l2tp-vlan", "no session has the frame's VLAN tag"),
+  row(
+    verdict.VERDICT_ICMP_FORBIDDEN,
+    "icmp-forbidden",
+    "too big, and no ICMP error may answer it (RFC 1122 §3.2.2, RFC 4443 §2.4)",
+  ),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -40,6 +40,7 @@ import {
   STAGE_SHIFT,
   TALLY_COUNT,
   TUNNEL_ECN,
+  TUNNEL_MTU_SHIFT,
 } from "../../assembly/layout/arena.ts";
 import {
   AF_INET,
@@ -82,11 +83,13 @@ export class CommandWriter {
     return this.#waiting.length - this.#first;
   }
 
-  /** Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field. */
-  tunnel(tunnel: number, endpoint: Endpoint, ecn = false): void {
-    this.#push(COMMAND_TUNNEL_SET, tunnel, (place) =>
-      putSockaddr(place, endpoint, ecn ? TUNNEL_ECN : 0),
-    );
+  /**
+   * Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field, `mtu` if
+   * its largest inner datagram is less than the lane's, 0 to 65,535.
+   */
+  tunnel(tunnel: number, endpoint: Endpoint, ecn = false, mtu = 0): void {
+    const flags = (ecn ? TUNNEL_ECN : 0) + mtu * 2 ** TUNNEL_MTU_SHIFT;
+    this.#push(COMMAND_TUNNEL_SET, tunnel, (place) => putSockaddr(place, endpoint, flags));
   }
 
   /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */

@@ -67,6 +67,7 @@ function fixedStages(
               core.ingest(region, messages, frame);
             },
             fill: () => core.relayFill(),
+            tooBig: (first) => core.unsentTooBig(first),
           };
     return index === 0
       ? {

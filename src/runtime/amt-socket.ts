@@ -30,9 +30,10 @@ export class AmtSocket implements ControlSocket {
 
   /**
    * Opens `lanes` sockets on `local`; the kernel spreads the peers over them. Where data is to
-   * arrive, it may come in trains, and without UDP checksums over IPv6 too (RFC 6935 §5).
+   * arrive, it may come in trains, and without UDP checksums over IPv6 too (RFC 6935 §5). DF is
+   * always set; with `ignorePathMtu` the system heeds the MTU of its own device alone.
    */
-  constructor(local: Endpoint, lanes: number, takesData: boolean) {
+  constructor(local: Endpoint, lanes: number, takesData: boolean, ignorePathMtu = false) {
     const sockets: UdpSocket[] = [];
     try {
       for (let lane = 0; lane < lanes; lane++) {
@@ -45,6 +46,7 @@ export class AmtSocket implements ControlSocket {
             trafficClass: takesData,
             zeroChecksum: takesData,
             dontFragment: true,
+            ignorePathMtu,
             receiveBuffer: BUFFER,
             sendBuffer: BUFFER,
           }),
@@ -72,9 +74,14 @@ export class AmtSocket implements ControlSocket {
   }
 }
 
+/** The largest inner datagram where the path's MTU is `mtu`, to or from an address like `local`. */
+export function innerMtu(local: Endpoint, mtu: number): number {
+  return mtu - OVERHEAD[familyOf(local.address)];
+}
+
 /** The largest inner datagram for the interface that has this address, or for an MTU given. */
 export function tunnelMtu(local: Endpoint, mtu?: number): number {
-  return (mtu ?? linkMtu(local)) - OVERHEAD[familyOf(local.address)];
+  return innerMtu(local, mtu ?? linkMtu(local));
 }
 
 function linkMtu(local: Endpoint): number {

@@ -50,6 +50,8 @@ control: /run/c.sock
       updateRatePerAddress: 5_000,
       drain: 0,
       quirks: true,
+      pathMtuDiscovery: true,
+      leastPathMtu: 576,
       lanes: 1,
     },
   });
