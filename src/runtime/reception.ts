@@ -158,7 +158,7 @@ export class Reception {
 
   #prime(commands: CommandWriter): void {
     this.#options.prime(commands);
-    commands.relay(this.#relay);
+    commands.tunnel(HOST, this.#relay);
     for (const change of this.#forwarding.routes()) tell(commands, change);
   }
 
@@ -173,7 +173,7 @@ export class Reception {
         return this.socket.send(output.octets, output.to);
       case "relay":
         this.#relay = output.endpoint;
-        this.#each((commands) => commands.relay(output.endpoint));
+        this.#each((commands) => commands.tunnel(HOST, output.endpoint));
         return;
       case "state":
         this.#state = output.state;
