@@ -91,7 +91,7 @@ export class Reception {
     // The core brings the outer ECN field inside.
     const usual = { quirks, ecn: true, entropy: new SystemEntropy() };
     const machine = options.find
-      ? new RoamingGateway(usual)
+      ? new RoamingGateway({ ...usual, standing: true, tunnels: 64 })
       : new AmtGateway({ relay, discovery, ...usual });
     this.#driver = new Driver<RoamingInput, RoamingOutput>(machine, { kind: "timeout" }, (output) =>
       this.#take(output),
@@ -158,7 +158,7 @@ export class Reception {
 
   #prime(commands: CommandWriter): void {
     this.#options.prime(commands);
-    commands.tunnel(HOST, this.#relay);
+    commands.relay(this.#relay);
     for (const change of this.#forwarding.routes()) tell(commands, change);
   }
 
@@ -173,7 +173,7 @@ export class Reception {
         return this.socket.send(output.octets, output.to);
       case "relay":
         this.#relay = output.endpoint;
-        this.#each((commands) => commands.tunnel(HOST, output.endpoint));
+        this.#each((commands) => commands.relay(output.endpoint));
         return;
       case "state":
         this.#state = output.state;
@@ -211,7 +211,7 @@ export class Reception {
     if (octets > this.#heard) {
       this.#heard = octets;
       this.#heardAt = now;
-      if (this.#options.find) this.#driver.handle({ kind: "heard" });
+      if (this.#options.find) this.#driver.handle({ kind: "heard", slots: [HOST] });
     } else if (this.#heardAt > 0 && now - this.#heardAt >= SILENCE) {
       // Once for each silence: the query interval goes on from there.
       this.#heardAt = 0;
