@@ -73,7 +73,11 @@ export const DROPS = [
   row(verdict.VERDICT_MEMBERSHIP_LENGTH, "membership-length", "an IGMP or MLD message cut short"),
   row(verdict.VERDICT_ROUTER_ALERT, "router-alert", "IGMP or MLD without Router Alert"),
   row(verdict.VERDICT_HOP_LIMIT, "hop-limit", "IGMP or MLD with a TTL or hop limit other than 1"),
-  row(verdict.VERDICT_TUNNEL_LIMIT, "tunnel-limit", "the relay, or the gateway, holds all the tunnels it may"),
+  row(
+    verdict.VERDICT_TUNNEL_LIMIT,
+    "tunnel-limit",
+    "the relay, or the gateway, holds all the tunnels it may",
+  ),
   row(verdict.VERDICT_GROUP_LIMIT, "group-limit", "the tunnel holds all the groups it may"),
   row(verdict.VERDICT_SOURCE_LIMIT, "source-limit", "the group holds all the sources it may"),
   row(verdict.VERDICT_ADDRESS_LIMIT, "address-limit", "the address holds all the tunnels it may"),

@@ -28,8 +28,8 @@ import { ANY_SOURCE } from "./source-router.ts";
 
 /** How long a tunnel without groups is kept, as while a listener changes from one to another. */
 const LINGER: Millis = 3_000;
-/** Relays spoken with at once, trials and those that are left included, for each tunnel. */
-const CONTACTS_PER_TUNNEL = 2;
+/** Relays spoken with at once besides the tunnels: those that are tried, and those that are left. */
+const CONTACTS_BESIDE = 64;
 
 export type RoamingInput =
   | Exclude<GatewayInput, { kind: "membership" }>
@@ -292,13 +292,10 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
 
   /** Whether one more relay may be spoken with. Those that only linger make room. */
   #hasRoom(seeker: Seeker, now: Millis): boolean {
+    const most = this.#options.tunnels + CONTACTS_BESIDE;
     for (const party of [...this.#parties])
-      if (party.endAt !== undefined && this.#parties.size >= this.#options.tunnels)
-        this.#leave(party, now);
-    return (
-      this.#parties.size < CONTACTS_PER_TUNNEL * this.#options.tunnels &&
-      this.#tunnelsBeside(seeker) < this.#options.tunnels
-    );
+      if (party.endAt !== undefined && this.#parties.size >= most) this.#leave(party, now);
+    return this.#parties.size < most && this.#tunnelsBeside(seeker) < this.#options.tunnels;
   }
 
   #admits(seeker: Seeker, party: Party): boolean {
@@ -427,7 +424,10 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
           if (out.type === AMT_QUERY) queried = true;
           this.#out.push(out);
           break;
-        default:
+        case "send":
+        case "query":
+        case "quirk":
+        case "dropped":
           this.#out.push(out);
       }
     }

@@ -42,6 +42,7 @@ export class SourceRouter {
   readonly #options: SourceRouterOptions;
   readonly #refused: (drop: Drop) => void;
   readonly #slots = new Map<Address, Slot>();
+  readonly #sources = new Map<number, Address>();
   readonly #free: number[] = [];
   /** By group, the sources that have a part; undefined if ANY_SOURCE has it. */
   readonly #groups = new Map<Address, readonly Address[] | undefined>();
@@ -52,10 +53,15 @@ export class SourceRouter {
     this.#refused = refused;
   }
 
-  /** The slots in use. */
-  *slots(): IterableIterator<number> {
-    yield ANY_SOURCE;
-    for (const { slot } of this.#slots.values()) yield slot;
+  /** Whose slot it is; undefined for ANY_SOURCE. */
+  sourceOf(slot: number): Address | undefined {
+    return this.#sources.get(slot);
+  }
+
+  /** The slot whose relay sends what a source sends to a group. */
+  slotOf(group: Address, source: Address): number {
+    if (this.#groups.get(group) === undefined) return ANY_SOURCE;
+    return this.#slots.get(source)?.slot ?? ANY_SOURCE;
   }
 
   /** The parts that change when `filter` is wanted of `group`: what is new first. */
@@ -100,6 +106,7 @@ export class SourceRouter {
     }
     const slot = this.#free.pop() ?? this.#slots.size + 1;
     this.#slots.set(source, { slot, groups: 1 });
+    this.#sources.set(slot, source);
     return slot;
   }
 
@@ -108,6 +115,7 @@ export class SourceRouter {
     const known = this.#slots.get(source)!;
     if (--known.groups === 0) {
       this.#slots.delete(source);
+      this.#sources.delete(known.slot);
       this.#free.push(known.slot);
     }
     return known.slot;

@@ -117,7 +117,7 @@ test("what cannot be opened is refused before anything is sent", async (t) => {
     refused,
   );
   const file = { kind: "file", path: path.join(folder, "file") } as const;
-  const elsewhere = { local: { address: "192.0.2.1", port: 0 }, portable: true };
+  const elsewhere = { local: [{ address: "192.0.2.1", port: 0 }], portable: true };
   await assert.rejects(
     startReceive("receive", receiveConfig(relay.endpoint, file, elsewhere)),
     /bind UDP 192\.0\.2\.1:0: EADDRNOTAVAIL/,
