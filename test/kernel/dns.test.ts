@@ -275,6 +275,32 @@ kernelTest(
   },
 );
 
+kernelTest(
+  "without a relay or the DNS, the anycast addresses of AMT lead to one (RFC 7450 §7.1)",
+  [],
+  async (lab) => {
+    const { source, relays, receiver } = build(lab, [4], 1);
+    const [anycast, own] = ["192.52.193.1", UNDERLAYS[4].relays[0]];
+    relays[0]!.address("down0", `${anycast}/32`);
+    receiver.route(`${anycast}/32`, "eth0", own);
+    await Daemon.start(relays[0]!, lab.folder, "relay", [
+      ...["relay", "--local", anycast, "--local", own, "--advertise", own, "--ingress", "up0"],
+    ]);
+    await startSource(source, { ...STREAM, size: 500, rate: 200, ttl: 8, device: "eth0" });
+    const gateway = await Daemon.start(receiver, lab.folder, "gateway", [
+      ...["gateway", "--tun", DEVICE.name, "--address", `${DEVICE.address}/32`],
+    ]);
+    const listener = await startListener(receiver, {
+      ...{ group: GROUP, port: STREAM.port, sources: [STREAM.source] },
+      ...{ device: DEVICE.name, address: DEVICE.address },
+    });
+    await hears(listener, 20_000);
+    assert.equal((await gateway.status()).relay?.address, own);
+    assert.match(gateway.program.stderr, /discovers a relay at 2001:3::1 or 192\.52\.193\.1/);
+    assert.deepEqual(await gateway.program.stop(), { code: 0, signal: null });
+  },
+);
+
 /** The sources that come from each relay, by the relay's address. */
 async function sourcesByRelay(gateway: Daemon): Promise<Record<string, readonly string[]>> {
   const { relays = [] } = await gateway.status();
