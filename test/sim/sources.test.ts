@@ -35,8 +35,11 @@ class Box {
   updates = 0;
   alive = true;
   full = false;
+  /** The relay that it advertises. */
+  advertises: number;
 
   constructor(readonly n: number) {
+    this.advertises = n;
     this.machine = this.#make();
   }
 
@@ -56,7 +59,7 @@ class Box {
 
   #make(): AmtRelay {
     return newRelay({
-      relayAddresses: [at(this.n).address],
+      relayAddresses: [at(this.advertises).address],
       queryInterval: 20_000,
       ...(this.full ? { maxTunnels: 0 } : {}),
     });
@@ -209,6 +212,30 @@ test("sources with the same relay share a tunnel, others have their own (RFC 877
     RELAYS.map((n) => world.box(n).tunnels),
     [1, 1, 0, 0],
   );
+  assertSteady(world);
+});
+
+test("addresses that lead to the same relay lead to the same tunnel (RFC 7450 §4.1.4)", () => {
+  const world = new World();
+  world.box(4).advertises = 2;
+  world.box(4).restart();
+  world.records = { [S1]: [2], [S2]: [4] };
+  world.join(G1, include(S1));
+  world.run(2_000);
+  world.join(G1, include(S1, S2));
+  world.run(40_000);
+  assert.deepEqual(
+    [S1, S2].map((source) => world.relayOf(G1, source)),
+    [2, 2],
+  );
+  assert.deepEqual(
+    [2, 4].map((n) => world.box(n).tunnels),
+    [1, 0],
+  );
+  assertSteady(world);
+  world.join(G1, include(S2));
+  world.run(60_000);
+  assert.equal(world.relayOf(G1, S2), 2);
   assertSteady(world);
 });
 
