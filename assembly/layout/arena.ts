@@ -87,7 +87,7 @@ export const PUNT_HEAD = 1_232; // octets of it: what an ICMP error quotes at mo
 
 /** A command slot. */
 export const COMMAND_OP = 0; // u32: COMMAND_*
-export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
+export const COMMAND_TUNNEL = 4; // u32: the tunnel's or the relay's number; a CONFIG_* offset
 export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
 export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_* may be added to its length
 export const TUNNEL_ECN = 0x100; // the tunnel's data bears the inner ECN field (RFC 9601)
@@ -97,8 +97,9 @@ export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
 export const COMMAND_MEMBER_ADD = 4; // key, tunnel: makes the route as well
 export const COMMAND_MEMBER_REMOVE = 5; // key, tunnel
 export const COMMAND_CONFIG = 6; // CONFIG_* offset, u32 value
-export const COMMAND_RELAY = 7; // sockaddr: accept data from this endpoint; length 0: from none
+export const COMMAND_RELAY = 7; // relay, sockaddr: accept its data from there; length 0: from nowhere
 export const COMMAND_SINK_NAME = 8; // sockaddr: send payloads there
+export const COMMAND_ROUTE_RELAY = 9; // key, relay: who sends the packets of a gateway's route
 
 export const COMMAND_PORT_SET = 16; // port's number, u32 PORT_* kind
 export const COMMAND_SESSION_ADD = 17; // session's number, SESSION_KEY_LENGTH octets of key
@@ -112,8 +113,6 @@ export const CONFIG_TUNNEL_MTU = 0; // u32: the largest inner datagram
 export const CONFIG_SEGMENTS = 4; // u32: datagrams in one message, 1 without UDP_SEGMENT
 export const CONFIG_SINK = 8; // u32: SINK_*
 export const CONFIG_SINK_PORT = 12; // u32: UDP port wanted of a receiver; 0: any
-export const CONFIG_RELAY_LENGTH = 16; // u32: octets of CONFIG_RELAY in use
-export const CONFIG_RELAY = 20; // sockaddr of the relay in use
 export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in use
 export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
 
@@ -127,6 +126,15 @@ export const SINK_TUN_PLAIN = 1; // IP datagram alone
 export const SINK_TAP = 2; // virtio_net_hdr, Ethernet header, IP datagram
 export const SINK_TAP_PLAIN = 3; // Ethernet header, IP datagram
 export const SINK_PAYLOAD = 4; // UDP payload
+
+/** The relays from which a gateway accepts data: a sockaddr each, its length behind it, 0 for none. */
+export const ARENA_RELAYS = 0x280000;
+export const RELAY_SHIFT = 5; // 32 octets
+export const RELAY_LENGTH = 28; // u32
+export const RELAY_SLOTS = 4096;
+
+/** Datagrams accepted from each relay, u32 that wrap, so that a silent one shows. */
+export const ARENA_HEARD = 0x2a0000;
 
 /** A route's key: which packets it takes. */
 export const KEY_KIND = 0; // u64: family, with KEY_ANY_SOURCE for (*,G)

@@ -5,6 +5,7 @@
 import {
   ARENA_COMMANDS,
   ARENA_COUNTERS,
+  ARENA_HEARD,
   ARENA_PUNTS,
   ARENA_TALLIES,
   COMMAND_CONFIG,
@@ -13,6 +14,7 @@ import {
   COMMAND_PORT_SET,
   COMMAND_PUT_MOST,
   COMMAND_RELAY,
+  COMMAND_ROUTE_RELAY,
   COMMAND_SESSION_ADD,
   COMMAND_SESSION_PUT,
   COMMAND_SESSION_READY,
@@ -32,6 +34,7 @@ import {
   PUNT_PORT,
   PUNT_SLOTS,
   PUNT_SLOT_SHIFT,
+  RELAY_SLOTS,
   RING_DOORBELL,
   RING_HEAD,
   RING_SLOTS,
@@ -102,9 +105,14 @@ export class CommandWriter {
     this.#push(COMMAND_CONFIG, field, ({ view, at }) => view.setUint32(at, value, true));
   }
 
-  /** From whom data is accepted. */
-  relay(endpoint: Endpoint | undefined): void {
-    this.#push(COMMAND_RELAY, 0, (place) => putSockaddr(place, endpoint));
+  /** Where data of relay number `relay` is accepted from; undefined: from nowhere. */
+  relay(endpoint: Endpoint | undefined, relay = 0): void {
+    this.#push(COMMAND_RELAY, relay, (place) => putSockaddr(place, endpoint));
+  }
+
+  /** Which relay sends the packets of a gateway's route; number 0 until that is said. */
+  routeRelay(group: Address, source: Address | undefined, relay: number): void {
+    this.#push(COMMAND_ROUTE_RELAY, relay, (place) => putKey(place, group, source));
   }
 
   /** Where a receiver's payloads go. */
@@ -271,6 +279,11 @@ export function readLedger(arena: WebAssembly.Memory): Ledger {
     ),
     tallies: read(ARENA_TALLIES, TALLY_COUNT),
   };
+}
+
+/** Datagrams that a gateway's lane accepted from each relay, modulo 2^32; a view that follows. */
+export function heardOf(arena: WebAssembly.Memory): Uint32Array {
+  return new Uint32Array(arena.buffer, ARENA_HEARD, RELAY_SLOTS);
 }
 
 /** The sum of several ledgers, such as those of all lanes and of lanes that died. */

@@ -148,7 +148,9 @@ class Pair {
       else if (what === 4) commands.route(arena.COMMAND_MEMBER_REMOVE, group, source, tunnel);
       else if (what === 5) commands.route(arena.COMMAND_ROUTE_REMOVE, group, source);
       else if (what === 6) commands.route(arena.COMMAND_ROUTE_ADD, group, source);
-      else if (what === 7) commands.relay(relay);
+      else if (what === 7) commands.relay(relay, tunnel % 3);
+      else if (what === 8 && this.role === "gateway")
+        commands.routeRelay(group, source, tunnel % 5);
       else commands.config(field, value);
     }
   }

@@ -133,6 +133,11 @@ export class ForwardingTable {
     return [];
   }
 
+  /** The sources of a group that have routes of their own. */
+  sources(group: Address): Address[] {
+    return [...(this.#groups.get(group)?.routes.keys() ?? [])];
+  }
+
   /** All groups that some tunnel wants. */
   *groups(): IterableIterator<ForwardedGroup> {
     for (const { group, upstream, filters } of this.#groups.values())
