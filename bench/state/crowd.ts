@@ -151,6 +151,7 @@ export class Crowd {
       case "tunnel-down":
       case "upstream":
       case "accepted":
+      case "path-mtu":
       case "quirk":
     }
   }
