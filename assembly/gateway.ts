@@ -93,7 +93,7 @@ import { count, tallied, tally } from "./counters";
 import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
 import { receivedEcn, takeEcn } from "./ecn";
 import { udpHeaders } from "./ingest";
-import { udpSum } from "./rebuild";
+import { udpSum } from "./transport";
 import { routeCount, routeFor, routeHash } from "./routes";
 
 /** Begins a batch of `messages` messages from a gateway's AMT socket; `gatewayFill` goes on. */

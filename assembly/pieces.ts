@@ -17,7 +17,7 @@ import {
 } from "./layout/ip";
 import { checksum } from "./checksum";
 import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "./datagram";
-import { putUdpChecksum } from "./rebuild";
+import { putUdpChecksum } from "./transport";
 
 const OPTION_END = 0;
 const OPTION_NOP: u8 = 1;

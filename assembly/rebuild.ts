@@ -32,7 +32,6 @@ import {
   IPV6_PAYLOAD_LENGTH,
   IPV6_SOURCE,
   PROTOCOL_UDP,
-  UDP_CHECKSUM,
   UDP_DESTINATION_PORT,
   UDP_HEADER,
   UDP_LENGTH,
@@ -41,8 +40,9 @@ import {
 import { VERDICT_FAMILY, VERDICT_TOO_BIG } from "./layout/verdict";
 import { RX_UDP_PORT } from "./layout/arena";
 import { rxAncillary, rxName } from "./batch";
-import { checksum, fold, sumWords, swap16 } from "./checksum";
+import { checksum } from "./checksum";
 import { storeBe16 } from "./datagram";
+import { putUdpChecksum } from "./transport";
 
 /**
  * Makes the headers of the datagram whose payload of `length` octets stands at `payload`, just
@@ -93,19 +93,4 @@ export function rebuild(region: usize, i: u32, payload: usize, length: i32): i32
   storeBe16(udp + UDP_LENGTH, udpLength);
   putUdpChecksum(packet, udp, udpLength);
   return header + udpLength;
-}
-
-/** Computes and stores the UDP checksum (RFC 768; RFC 8200 §8.1). */
-export function putUdpChecksum(packet: usize, udp: usize, length: i32): void {
-  store<u16>(udp, 0, UDP_CHECKSUM);
-  const sum = ~udpSum(packet, udp, length) & 0xffff;
-  storeBe16(udp + UDP_CHECKSUM, sum == 0 ? 0xffff : sum);
-}
-
-/** The sum, in network order, over the pseudo-header and `length` octets of UDP. */
-export function udpSum(packet: usize, udp: usize, length: i32): u32 {
-  const isV4 = load<u8>(packet) >> 4 == 4;
-  const addresses = isV4 ? sumWords(packet + IPV4_SOURCE, 8) : sumWords(packet + IPV6_SOURCE, 32);
-  const own = <u64>addresses + sumWords(udp, length);
-  return swap16(fold(own + swap16(PROTOCOL_UDP) + swap16(length)));
 }

@@ -2,7 +2,8 @@
 //
 //   l2tpReceive -> l2tpReceiveFill -> [readHeader -> find -> open -> numbered] -> [place] -> the host writes
 //
-// A frame is written to the device from where it arrived. All the frames of one fill are for one
+// A frame is written to the device from where it arrived. Where the device takes super-packets,
+// segments of one flow become one message, with an iovec for the payload of each. All the frames of one fill are for one
 // port: when the next is for another, the fill ends there.
 import {
   ARENA_CURSOR,
@@ -22,6 +23,7 @@ import {
   TX_CAPACITY,
   TX_HEADERS,
   TX_IOVECS,
+  TX_IOVECS_CAPACITY,
   TX_LENGTHS,
   TX_PREFIXES,
   TX_PREFIX_SHIFT,
@@ -38,7 +40,9 @@ import {
   PORT_MARKED,
   PORT_NONE,
   PORT_TRUNK,
+  PORT_TSO,
   PORT_UDP,
+  PORT_USO,
   PORT_VNET,
   SESSION_COOKIE,
   SESSION_COOKIES,
@@ -104,6 +108,7 @@ import {
 import { absolute, rxAncillary, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
 import { count } from "../counters";
 import { receivedEcn, takeEcn } from "../ecn";
+import { groupBegin, groupEnd, groupFinish, groupJoins, groupPayload } from "../offload/group";
 import { puntFrom } from "../punt";
 import { headLength, headNumber, headNumbered, headStart, headVersion, readHeader } from "./header";
 import { firstReady, freeSent, takeReady } from "./hold";
@@ -138,16 +143,17 @@ let frameSession: usize = 0;
 
 /**
  * Writes the next frames to the transmit region, all for the port at CURSOR_PORT, and returns how
- * many; 0 once the batch is done. The frames must have left before the next call.
+ * many messages they are; 0 once the batch is done. They must have left before the next call.
  */
 export function l2tpReceiveFill(): u32 {
   freeSent();
-  let frames: u32 = 0;
+  messages = 0;
+  vectors = 0;
+  groupEnd();
   for (;;) {
     if (frame) {
-      if (!place(frames)) break;
+      if (!place()) break;
       frame = 0;
-      frames++;
       continue;
     }
     const slot = firstReady();
@@ -158,19 +164,16 @@ export function l2tpReceiveFill(): u32 {
         load<i32>(slot, HELD_LENGTH),
         load<u32>(slot, HELD_MARK),
       );
-      if (!place(frames)) {
-        frame = 0;
-        break;
-      }
-      takeReady();
+      const placed = place();
       frame = 0;
-      frames++;
+      if (!placed) break;
+      takeReady();
       continue;
     }
     if (!nextDatagram()) break;
   }
-  count(STAGE_EGRESS, STAGE_RECEIVED, frames);
-  return frames;
+  if (messages > 0) finish();
+  return messages;
 }
 
 function setFrame(session: usize, at: usize, length: i32, mark: u32): void {
@@ -306,45 +309,96 @@ function difference(cookie: usize, at: usize, length: i32): u64 {
   return load<u64>(cookie) ^ load<u64>(at);
 }
 
+// The messages made so far, and their iovecs.
+let messages: u32 = 0;
+let vectors: u32 = 0;
+
 /**
- * Lays `frame` out as message `i` of the transmit region, for its session's device. False when the
- * region is full, or is for another port.
+ * Lays `frame` out for its session's device: as part of the last message where they are segments of
+ * one flow, else as a message of its own. False when the region is full, or is for another port.
  */
-function place(i: u32): bool {
+function place(): bool {
   const port = load<u32>(frameSession, SESSION_DEVICE);
-  if (i == <u32>TX_CAPACITY || (i > 0 && load<u32>(ARENA_CURSOR, CURSOR_PORT) != port))
-    return false;
+  if (messages > 0 && load<u32>(ARENA_CURSOR, CURSOR_PORT) != port) return false;
+  if (messages == <u32>TX_CAPACITY || vectors + 2 > <u32>TX_IOVECS_CAPACITY) return false;
   store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
   const kind = portKind(port);
-  const prefix = ARENA_TX + TX_PREFIXES + ((<usize>i) << TX_PREFIX_SHIFT);
-  let prefixLength = 0;
   if ((kind & PORT_KIND_MASK) == PORT_TRUNK) setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
-  if (kind & PORT_VNET) {
-    store<u64>(prefix, 0); // virtio_net_hdr: a plain frame with complete checksums
-    store<u16>(prefix, 0, 8);
-    prefixLength = VNET_LENGTH;
-  } else if ((kind & PORT_KIND_MASK) == PORT_MARKED) {
-    store<u32>(prefix, frameMark);
-    prefixLength = FRAME_MARK;
+  const ip = kind & (PORT_TSO | PORT_USO) ? datagramAt() : -1;
+  note(frameSession, SESSION_RX_PACKETS, 1);
+  note(frameSession, SESSION_RX_OCTETS, frameLength);
+  count(STAGE_EGRESS, STAGE_RECEIVED, 1);
+  if (messages > 0 && groupJoins(frame, frameLength, ip)) {
+    putVector(frame + groupPayload(), frameLength - groupPayload());
+    const row = lastRow();
+    store<u32>(row, load<u32>(row, TX_SEGMENTS) + 1, TX_SEGMENTS);
+    store<u32>(row, load<u32>(row, TX_LENGTHS) + frameLength, TX_LENGTHS);
+    return true;
   }
-  const iovecs = ARENA_TX + TX_IOVECS + ((<usize>i) << (IOVEC_SHIFT + 1));
-  store<u64>(iovecs, absolute(prefix), IOVEC_BASE);
-  store<u64>(iovecs, prefixLength, IOVEC_LENGTH);
-  store<u64>(iovecs, absolute(frame), (1 << IOVEC_SHIFT) + IOVEC_BASE);
-  store<u64>(iovecs, frameLength, (1 << IOVEC_SHIFT) + IOVEC_LENGTH);
-  const message = ARENA_TX + TX_HEADERS + ((<usize>i) << MMSGHDR_SHIFT);
+  if (messages > 0) finish();
+  groupBegin(frame, frameLength, ip, (kind & PORT_TSO) != 0, (kind & PORT_USO) != 0);
+  const message = ARENA_TX + TX_HEADERS + ((<usize>messages) << MMSGHDR_SHIFT);
   store<u64>(message, 0, MMSGHDR_NAME);
   store<u32>(message, 0, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
-  store<u64>(message, 2, MMSGHDR_IOV_COUNT);
+  store<u64>(message, absolute(vectorAt(vectors)), MMSGHDR_IOV);
   store<u64>(message, 0, MMSGHDR_CONTROL);
   store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
   store<u32>(message, 0, MMSGHDR_FLAGS);
-  const row = ARENA_TX + ((<usize>i) << 2);
+  messages++;
+  firstVector = vectors;
+  putVector(lastPrefix(), putPrefix(kind));
+  putVector(frame, frameLength);
+  const row = lastRow();
   store<u32>(row, 1, TX_SEGMENTS);
   store<u32>(row, frameLength, TX_LENGTHS);
   store<u32>(row, 0, TX_SESSIONS);
-  note(frameSession, SESSION_RX_PACKETS, 1);
-  note(frameSession, SESSION_RX_OCTETS, frameLength);
   return true;
+}
+
+let firstVector: u32 = 0; // of the last message
+
+/** Ends the last message: what could be known only now. */
+function finish(): void {
+  groupFinish(lastPrefix());
+  groupEnd();
+  const message = ARENA_TX + TX_HEADERS + ((<usize>messages - 1) << MMSGHDR_SHIFT);
+  store<u64>(message, vectors - firstVector, MMSGHDR_IOV_COUNT);
+}
+
+/** What the device wants before the frame. Returns its length. */
+function putPrefix(kind: u32): i32 {
+  const prefix = lastPrefix();
+  if (kind & PORT_VNET) {
+    store<u64>(prefix, 0); // virtio_net_hdr: a plain frame with complete checksums
+    store<u16>(prefix, 0, 8);
+    return VNET_LENGTH;
+  }
+  if ((kind & PORT_KIND_MASK) != PORT_MARKED) return 0;
+  store<u32>(prefix, frameMark);
+  return FRAME_MARK;
+}
+
+/** Octets before the IP header of the frame, or -1 without one. */
+function datagramAt(): i32 {
+  const pseudowire = <u32>load<u16>(frameSession, SESSION_PSEUDOWIRE);
+  const inner = innerDatagram(pseudowire, frame, frameLength);
+  return inner ? <i32>(inner - frame) : -1;
+}
+
+function lastPrefix(): usize {
+  return ARENA_TX + TX_PREFIXES + ((<usize>messages - 1) << TX_PREFIX_SHIFT);
+}
+
+function lastRow(): usize {
+  return ARENA_TX + ((<usize>messages - 1) << 2);
+}
+
+function vectorAt(i: u32): usize {
+  return ARENA_TX + TX_IOVECS + ((<usize>i) << IOVEC_SHIFT);
+}
+
+function putVector(octets: usize, length: i32): void {
+  const vector = vectorAt(vectors++);
+  store<u64>(vector, absolute(octets), IOVEC_BASE);
+  store<u64>(vector, length, IOVEC_LENGTH);
 }

@@ -3,7 +3,8 @@
 //   l2tpSend -> l2tpSendFill -> [take -> putHeader -> join or begin a train] -> the host sends
 //
 // The header is written before the frame, where it was read. Consecutive frames of one session and
-// one length are a train: one message with an iovec for each, which UDP_SEGMENT cuts apart again.
+// one length are a train: one message with an iovec for each, which UDP_SEGMENT cuts apart again. A
+// super-packet is cut into the staging area, each segment behind a header, and leaves as trains, too.
 // All the messages of one fill are for one socket.
 import {
   ARENA_CURSOR,
@@ -18,8 +19,10 @@ import {
   STAGE_EGRESS,
   STAGE_RECEIVED,
   TALLY_COMPLETED,
+  TALLY_SEGMENTED,
   TRAIN_LENGTH_MAX,
   TRAIN_SEGMENTS_MAX,
+  TX_CAPACITY,
   TX_CONTROL,
   TX_CONTROL_SHIFT,
   TX_HEADERS,
@@ -27,12 +30,16 @@ import {
   TX_LENGTHS,
   TX_SEGMENTS,
   TX_SESSIONS,
+  TX_STAGING,
+  TX_STAGING_SIZE,
 } from "../layout/arena";
 import {
   FRAME_MARK,
   PORT_KIND_MASK,
   PORT_MARKED,
   PORT_TRUNK,
+  PORT_TSO,
+  PORT_USO,
   PORT_VNET,
   SESSION_CLASS,
   SESSION_ECN,
@@ -95,9 +102,20 @@ import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
 import { count, tally } from "../counters";
 import { isIpv4, storeBe16 } from "../datagram";
 import { headerLength, putHeader } from "./header";
+import {
+  lengthOfSegment,
+  openSuper,
+  putSegmentFrame,
+  segmentLength,
+  segments,
+} from "../offload/segment";
 import { fitsPseudowire, innerDatagram, isTagged, vlanOf } from "./payload";
 import { portKind, portSession } from "./ports";
 import { note } from "./sessions";
+
+/** Segments of one super-packet at most, and octets of headers before the payload of each. */
+const SUPER_SEGMENTS: u32 = TX_CAPACITY - 1;
+const SUPER_HEADERS: usize = 256;
 
 const ECN: u32 = 0x03; // of a traffic class (RFC 3168 §5)
 
@@ -115,6 +133,7 @@ let frame: usize = 0;
 let frameLength: i32 = 0;
 let frameMark: u32 = 0;
 let frameSession: usize = 0;
+let frameSuper: bool = false; // it is a super-packet, which openSuper has taken up
 
 // The message being made.
 let train: usize = 0; // its session, 0 before the first
@@ -122,7 +141,13 @@ let trainSize: u32 = 0; // octets of its first datagram
 let trainLength: u32 = 0;
 let trainSegments: u32 = 0;
 let trainClass: u32 = 0;
+let trainVector: usize = 0; // its first iovec
 let trainOpen: bool = false; // more datagrams may follow
+
+// The messages made so far, their iovecs, and octets of the staging area in use.
+let messages: u32 = 0;
+let vector: usize = 0;
+let staged: usize = 0;
 
 /**
  * Writes the next messages to the transmit region, all for the port at CURSOR_PORT, and returns how
@@ -130,60 +155,94 @@ let trainOpen: bool = false; // more datagrams may follow
  */
 export function l2tpSendFill(): u32 {
   const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
-  const messages = load<u32>(ARENA_CURSOR, CURSOR_COUNT);
+  const frames = load<u32>(ARENA_CURSOR, CURSOR_COUNT);
   let next = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
-  let made: u32 = 0;
-  let iovec = ARENA_TX + TX_IOVECS;
-  let datagrams: u32 = 0;
+  messages = 0;
+  vector = ARENA_TX + TX_IOVECS;
+  staged = 0;
   train = 0;
-  for (; next < messages; next++) {
+  for (; next < frames; next++) {
     const verdict = take(rxPacket(region, next), rxLength(region, next));
+    // A super-packet stands for the frames that it is cut into.
+    const datagrams: u32 = frameSuper && verdict == VERDICT_FORWARDED ? segments : 1;
     if (verdict == VERDICT_FORWARDED) {
       const port = load<u32>(frameSession, SESSION_PORT);
-      if (datagrams > 0 && port != load<u32>(ARENA_CURSOR, CURSOR_PORT)) break;
+      const begun = train != 0 || messages > 0;
+      if (begun && (port != load<u32>(ARENA_CURSOR, CURSOR_PORT) || !hasRoom(datagrams))) break;
       store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
     }
-    count(STAGE_DEVICE, STAGE_RECEIVED, 1);
-    count(STAGE_DEVICE, verdict, 1);
+    count(STAGE_DEVICE, STAGE_RECEIVED, datagrams);
+    count(STAGE_DEVICE, verdict, datagrams);
     if (verdict != VERDICT_FORWARDED) {
       if (frameSession) note(frameSession, SESSION_TX_ERRORS, 1);
       continue;
     }
     const trafficClass = classOf();
-    const header = putHeader(frameSession, frame, frameLength, frameMark);
-    const length = header + frameLength;
-    if (!joins(length, trafficClass)) {
-      if (train) finish(made++);
-      begin(made, iovec, length, trafficClass);
-    }
-    store<u64>(iovec, absolute(frame - header), IOVEC_BASE);
-    store<u64>(iovec, length, IOVEC_LENGTH);
-    iovec += 1 << IOVEC_SHIFT;
-    trainLength += length;
-    trainSegments++;
-    trainOpen = trainOpen && length == trainSize;
-    datagrams++;
-    note(frameSession, SESSION_TX_PACKETS, 1);
-    note(frameSession, SESSION_TX_OCTETS, frameLength);
+    if (frameSuper) putSegments(trafficClass);
+    else putFrame(trafficClass);
+    note(frameSession, SESSION_TX_PACKETS, datagrams);
+    count(STAGE_EGRESS, STAGE_RECEIVED, datagrams);
   }
-  if (train) finish(made++);
+  if (train) finish();
   store<u32>(ARENA_CURSOR, next, CURSOR_MESSAGE);
-  count(STAGE_EGRESS, STAGE_RECEIVED, datagrams);
-  return made;
+  return messages;
+}
+
+/** True when the region has room for what one more frame becomes. */
+function hasRoom(datagrams: u32): bool {
+  if (messages + 1 + datagrams > <u32>TX_CAPACITY) return false;
+  if (!frameSuper) return true;
+  const room = <usize>frameLength + <usize>datagrams * SUPER_HEADERS;
+  return staged + room <= <usize>TX_STAGING_SIZE;
+}
+
+/** Adds the frame where it stands. */
+function putFrame(trafficClass: u32): void {
+  const header = putHeader(frameSession, frame, frameLength, frameMark);
+  const length = header + frameLength;
+  if (!joins(length, trafficClass)) begin(length, trafficClass);
+  putVector(frame - header, length);
+  addDatagram(length);
+  note(frameSession, SESSION_TX_OCTETS, frameLength);
+}
+
+/** Adds the segments of a super-packet, each with a header of its own, in the staging area. */
+function putSegments(trafficClass: u32): void {
+  tally(TALLY_SEGMENTED, 1);
+  if (train) finish();
+  for (let i: u32 = 0; i < segments; i++) {
+    const octets = lengthOfSegment(i);
+    const header = headerLength(frameSession);
+    const to = ARENA_TX + TX_STAGING + staged;
+    putSegmentFrame(i, to + header, octets);
+    putHeader(frameSession, to + header, octets, frameMark);
+    const length = header + octets;
+    if (joins(length, trafficClass)) {
+      growVector(length);
+    } else {
+      begin(length, trafficClass);
+      putVector(to, length);
+    }
+    addDatagram(length);
+    staged += length;
+    note(frameSession, SESSION_TX_OCTETS, octets);
+  }
+  finish(); // the next frame stands elsewhere
 }
 
 /** Looks at what came from the device: whose frame it is, and whether it may be sent. */
-function take(packet: usize, length: i32): i32 {
+function take(packet: usize, octets: i32): i32 {
   const inlet = load<u32>(ARENA_CURSOR, CURSOR_INLET);
   const kind = portKind(inlet);
   const isTrunk = (kind & PORT_KIND_MASK) == PORT_TRUNK;
   frame = packet;
-  frameLength = length;
+  frameLength = octets;
   frameMark = 0;
+  frameSuper = false;
   frameSession = 0;
   if (kind & PORT_VNET) frameLength -= VNET_LENGTH;
   if ((kind & PORT_KIND_MASK) == PORT_MARKED) {
-    if (length < FRAME_MARK) return VERDICT_TRUNCATED;
+    if (octets < FRAME_MARK) return VERDICT_TRUNCATED;
     if (load<u32>(packet) & ~SUBLAYER_ATM_BITS) return VERDICT_L2TP_PAYLOAD;
     frameMark = load<u32>(packet);
     frame += FRAME_MARK;
@@ -194,15 +253,30 @@ function take(packet: usize, length: i32): i32 {
   if (!frameSession) return isTrunk ? VERDICT_L2TP_VLAN : VERDICT_L2TP_DEVICE;
   const pseudowire = <u32>load<u16>(frameSession, SESSION_PSEUDOWIRE);
   if (!fitsPseudowire(pseudowire, frame, frameLength, frameMark)) return VERDICT_L2TP_PAYLOAD;
+  frameSuper =
+    kind & PORT_VNET ? load<u8>(frame - VNET_LENGTH, VNET_GSO_TYPE) != VNET_GSO_NONE : false;
+  if (frameSuper) {
+    const verdict = takeSuper(pseudowire, kind);
+    if (verdict != VERDICT_FORWARDED) return verdict;
+  }
   const room = TRAIN_LENGTH_MAX - <i32>headerLength(frameSession);
-  if (frameLength > min(load<i32>(frameSession, SESSION_FRAME_MAX), room)) return VERDICT_TOO_BIG;
-  return kind & PORT_VNET ? complete() : VERDICT_FORWARDED;
+  const length = frameSuper ? segmentLength : frameLength;
+  if (length > min(load<i32>(frameSession, SESSION_FRAME_MAX), room)) return VERDICT_TOO_BIG;
+  return kind & PORT_VNET && !frameSuper ? complete() : VERDICT_FORWARDED;
+}
+
+/** Takes up a super-packet, for `putSegments` to cut. */
+function takeSuper(pseudowire: u32, kind: u32): i32 {
+  if (!(kind & (PORT_TSO | PORT_USO))) return VERDICT_SEGMENT_KIND;
+  const inner = innerDatagram(pseudowire, frame, frameLength);
+  if (!inner) return VERDICT_SEGMENT_KIND;
+  const verdict = openSuper(frame, frameLength, <i32>(inner - frame), frame - VNET_LENGTH);
+  return verdict == VERDICT_FORWARDED && segments > SUPER_SEGMENTS ? VERDICT_SEGMENT_KIND : verdict;
 }
 
 /** Completes a checksum that the host left to the device. */
 function complete(): i32 {
   const vnet = frame - VNET_LENGTH;
-  if (load<u8>(vnet, VNET_GSO_TYPE) != VNET_GSO_NONE) return VERDICT_SEGMENT_KIND;
   if (!(load<u8>(vnet, VNET_FLAGS) & VNET_NEEDS_CHECKSUM)) return VERDICT_FORWARDED;
   const start = <i32>load<u16>(vnet, VNET_CHECKSUM_START);
   const offset = <i32>load<u16>(vnet, VNET_CHECKSUM_OFFSET);
@@ -210,6 +284,7 @@ function complete(): i32 {
   const sum = checksum(frame + start, frameLength - start, 0);
   // Zero would mean "none" to UDP; to others 0xffff is as good (RFC 768, RFC 1624 §3).
   storeBe16(frame + start + offset, sum == 0 ? 0xffff : sum);
+  store<u8>(vnet, load<u8>(vnet, VNET_FLAGS) & ~VNET_NEEDS_CHECKSUM, VNET_FLAGS);
   tally(TALLY_COMPLETED, 1);
   return VERDICT_FORWARDED;
 }
@@ -235,26 +310,42 @@ function joins(length: u32, trafficClass: u32): bool {
   return trainSegments < <u32>TRAIN_SEGMENTS_MAX;
 }
 
-/** Begins message `i` with a datagram of `length` octets. */
-function begin(i: u32, iovec: usize, length: u32, trafficClass: u32): void {
+/** Begins a message whose first datagram has `length` octets; ends the one before. */
+function begin(length: u32, trafficClass: u32): void {
+  if (train) finish();
   const flags = load<u32>(frameSession, SESSION_FLAGS);
   train = frameSession;
   trainSize = length;
   trainLength = 0;
   trainSegments = 0;
   trainClass = trafficClass;
+  trainVector = vector;
   trainOpen = (flags & SESSION_TRAINS) != 0 && length <= load<u32>(train, SESSION_SEGMENT_MAX);
-  const message = ARENA_TX + TX_HEADERS + ((<usize>i) << MMSGHDR_SHIFT);
-  store<u64>(message, absolute(train + SESSION_SOCKADDR), MMSGHDR_NAME);
-  store<u32>(message, load<u32>(train, SESSION_SOCKADDR_LENGTH), MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(iovec), MMSGHDR_IOV);
-  store<u32>(message, 0, MMSGHDR_FLAGS);
 }
 
-/** Ends message `i`: what could be known only now. */
-function finish(i: u32): void {
-  const message = ARENA_TX + TX_HEADERS + ((<usize>i) << MMSGHDR_SHIFT);
-  const control = ARENA_TX + TX_CONTROL + ((<usize>i) << TX_CONTROL_SHIFT);
+/** Counts a datagram that was added to the message. */
+function addDatagram(length: u32): void {
+  trainLength += length;
+  trainSegments++;
+  trainOpen = trainOpen && length == trainSize;
+}
+
+function putVector(at: usize, length: u32): void {
+  store<u64>(vector, absolute(at), IOVEC_BASE);
+  store<u64>(vector, length, IOVEC_LENGTH);
+  vector += 1 << IOVEC_SHIFT;
+}
+
+/** Lets the last iovec go on for so many octets more. */
+function growVector(length: u32): void {
+  const last = vector - (1 << IOVEC_SHIFT);
+  store<u64>(last, load<u64>(last, IOVEC_LENGTH) + length, IOVEC_LENGTH);
+}
+
+/** Ends the message. */
+function finish(): void {
+  const message = ARENA_TX + TX_HEADERS + ((<usize>messages) << MMSGHDR_SHIFT);
+  const control = ARENA_TX + TX_CONTROL + ((<usize>messages) << TX_CONTROL_SHIFT);
   let end = control;
   if (trainClass) {
     const isV4 = load<u32>(train, SESSION_FAMILY) == AF_INET;
@@ -266,11 +357,18 @@ function finish(i: u32): void {
     putCmsgShort(end, IPPROTO_UDP, UDP_SEGMENT, trainSize);
     end += CMSG_ROOM;
   }
-  store<u64>(message, trainSegments, MMSGHDR_IOV_COUNT);
+  store<u64>(message, absolute(train + SESSION_SOCKADDR), MMSGHDR_NAME);
+  store<u32>(message, load<u32>(train, SESSION_SOCKADDR_LENGTH), MMSGHDR_NAME_LENGTH);
+  store<u64>(message, absolute(trainVector), MMSGHDR_IOV);
+  store<u64>(message, (vector - trainVector) >> IOVEC_SHIFT, MMSGHDR_IOV_COUNT);
   store<u64>(message, end > control ? absolute(control) : 0, MMSGHDR_CONTROL);
   store<u64>(message, end - control, MMSGHDR_CONTROL_LENGTH);
-  const row = ARENA_TX + ((<usize>i) << 2);
+  store<u32>(message, 0, MMSGHDR_FLAGS);
+  const row = ARENA_TX + ((<usize>messages) << 2);
   store<u32>(row, trainSegments, TX_SEGMENTS);
   store<u32>(row, trainLength, TX_LENGTHS);
   store<u32>(row, <u32>train, TX_SESSIONS);
+  messages++;
+  train = 0;
+  trainOpen = false;
 }

@@ -188,15 +188,16 @@ export const ARENA_TX = 0x2a00000;
 export const TX_CAPACITY = 1024; // messages
 export const TX_HEADERS = 0; // mmsghdr [TX_CAPACITY]
 export const TX_IOVECS = 0x10000; // two iovec [TX_CAPACITY]
+export const TX_IOVECS_CAPACITY = 2048;
 export const TX_PREFIXES = 0x18000; // 32 octets [TX_CAPACITY]: what precedes a packet on a device
 export const TX_PREFIX_SHIFT = 5;
 export const TX_SEGMENTS = 0x20000; // u32 [TX_CAPACITY]: datagrams in the message
 export const TX_LENGTHS = 0x21000; // u32 [TX_CAPACITY]: octets in the message
 export const TX_TRAINS = 0x22000; // TRAIN [TRAIN_CAPACITY]
-export const TX_CONTROL = 0x24000; // 128 octets [RX_CAPACITY]: ancillary data of L2TP's messages
-export const TX_CONTROL_SHIFT = 7;
-export const TX_SESSIONS = 0x2a000; // u32 [TX_CAPACITY]: address of the message's session
-export const TX_STAGING = 0x30000; // octets of trains
+export const TX_CONTROL = 0x30000; // 64 octets [TX_CAPACITY]: ancillary data of L2TP's messages
+export const TX_CONTROL_SHIFT = 6;
+export const TX_SESSIONS = 0x24000; // u32 [TX_CAPACITY]: address of the message's session
+export const TX_STAGING = 0x40000; // octets of trains
 export const TX_STAGING_SIZE = 0x400000;
 
 /** A train: datagrams of one length, the last may be shorter, for one message. */

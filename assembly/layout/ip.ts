@@ -1,4 +1,4 @@
-/** IPv4 (RFC 791 §3.1), IPv6 (RFC 8200 §3), UDP (RFC 768). Offsets from the header's first octet. */
+/** IPv4 (RFC 791 §3.1), IPv6 (RFC 8200 §3), UDP (RFC 768), TCP (RFC 9293 §3.1). Offsets from the header's first octet. */
 export const IPV4_VERSION_IHL = 0; // u8
 export const IPV4_TOS = 1; // u8: DSCP and ECN
 export const IPV4_TOTAL_LENGTH = 2; // u16
@@ -27,8 +27,21 @@ export const UDP_LENGTH = 4; // u16
 export const UDP_CHECKSUM = 6; // u16
 export const UDP_HEADER = 8;
 
+export const TCP_SEQUENCE = 4; // u32
+export const TCP_DATA_OFFSET = 12; // u8: header's length in 4 octets, in the high nibble
+export const TCP_FLAGS = 13; // u8
+export const TCP_FIN = 0x01;
+export const TCP_SYN = 0x02;
+export const TCP_RST = 0x04;
+export const TCP_PSH = 0x08;
+export const TCP_URG = 0x20;
+export const TCP_CWR = 0x80;
+export const TCP_CHECKSUM = 16; // u16
+export const TCP_HEADER = 20; // without options
+
 export const PROTOCOL_HOP_BY_HOP = 0;
 export const PROTOCOL_IGMP = 2;
+export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 export const PROTOCOL_FRAGMENT = 44;
 export const PROTOCOL_ICMPV6 = 58;

@@ -48,6 +48,8 @@ export const PORT_TRUNK = 5; // Ethernet frames of many sessions, by VLAN
 export const PORT_MARKED = 6; // the frames of one session, each after FRAME_MARK octets
 export const PORT_KIND_MASK = 0xff;
 export const PORT_VNET = 0x100; // a virtio_net_hdr precedes each frame
+export const PORT_TSO = 0x200; // with PORT_VNET: takes and gives TCP super-packets
+export const PORT_USO = 0x400; // with PORT_VNET: takes and gives UDP super-packets
 export const FRAME_MARK = 4; // octets: T, G, C, U in the low bits of the first; the rest zero
 
 /**

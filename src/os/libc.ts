@@ -29,6 +29,9 @@ const PROTOTYPES = {
   socket: "int socket(int, int, int)",
   bind: "int bind(int, void *, uint32_t)",
   connect: "int connect(int, void *, uint32_t)",
+  listen: "int listen(int, int)",
+  accept4: "int accept4(int, void *, void *, int)",
+  setns: "int setns(int, int)",
   getsockname: "int getsockname(int, void *, void *)",
   setsockopt: "int setsockopt(int, int, int, void *, uint32_t)",
   getsockopt: "int getsockopt(int, int, int, void *, void *)",
@@ -230,6 +233,7 @@ export function socket(
 
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 
@@ -239,6 +243,38 @@ export function bind(fd: number, name: Uint8Array, subject: string, mend?: strin
   const bound = load();
   if (bound.bind(fd, name, name.length) < 0)
     throw osError("bind", -negatedErrno(bound), subject, mend);
+}
+
+/** Connects a socket, without waiting. Returns 0 or a negated errno. */
+export function tryConnect(fd: number, name: Uint8Array): number {
+  check("connect", fd);
+  const bound = load();
+  return bound.connect(fd, name, name.length) < 0 ? negatedErrno(bound) : 0;
+}
+
+/** Lets others connect to a socket; `backlog` of them wait for `accept`. */
+export function listen(fd: number, backlog: number, subject: string): void {
+  check("listen", fd, backlog);
+  const bound = load();
+  if (bound.listen(fd, backlog) < 0) throw osError("listen", -negatedErrno(bound), subject);
+}
+
+/**
+ * Takes the next connection, without waiting. Returns its descriptor, non-blocking and closed on
+ * exec, or a negated errno; -EAGAIN when there is none.
+ */
+export function accept(fd: number): number {
+  check("accept", fd);
+  const bound = load();
+  const taken = bound.accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  return taken < 0 ? negatedErrno(bound) : taken;
+}
+
+/** Moves the calling thread to the namespace behind a descriptor. Returns 0 or a negated errno. */
+export function setns(fd: number, kind: number): number {
+  check("setns", fd, kind);
+  const bound = load();
+  return bound.setns(fd, kind) < 0 ? negatedErrno(bound) : 0;
 }
 
 /** The sockaddr that a socket is bound to, in `length` octets of room. */

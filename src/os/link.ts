@@ -145,6 +145,12 @@ export function setMtu(name: string, mtu: number): void {
   change(name, `mtu ${mtu}`, 0, 0, attribute(IFLA_MTU, u32(mtu)));
 }
 
+/** Sets the link-layer address, of 6 octets for Ethernet. Throws OsError. */
+export function setHardwareAddress(name: string, address: Uint8Array): void {
+  const text = Array.from(address, (octet) => octet.toString(16).padStart(2, "0")).join(":");
+  change(name, `address ${text}`, 0, 0, attribute(IFLA_ADDRESS, address));
+}
+
 /** Sets how many packets may wait for the device; for TUN, for its reader. */
 export function setQueueLength(name: string, packets: number): void {
   change(name, `txqueuelen ${packets}`, 0, 0, attribute(IFLA_TXQLEN, u32(packets)));

@@ -4,10 +4,13 @@
  */
 import { readFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
+import { L2TP_PROTOCOL } from "../../assembly/layout/l2tp.ts";
 import { OsError } from "../core/errors.ts";
 import { close, koffiModule } from "./libc.ts";
 import { readSysctl } from "./link.ts";
 import { openPacket } from "./packet.ts";
+import { inNetns } from "./netns.ts";
+import { openRawIp } from "./raw-ip.ts";
 import { openTun } from "./tun.ts";
 import { hasIpv6, openUdp } from "./udp.ts";
 
@@ -97,6 +100,14 @@ const PROBES: Readonly<Record<string, Attempt>> = {
           "no virtio_net_hdr",
           "switch receive offload off on the ingress: ethtool -K IFACE gro off",
         );
+  },
+  "raw-ip": () => {
+    close(openRawIp({ local: "127.0.0.1", protocol: L2TP_PROTOCOL }).fd);
+    return ok("yes");
+  },
+  netns: () => {
+    inNetns("/proc/thread-self/ns/net", () => undefined);
+    return ok("can be entered");
   },
   rmem_max: () => bufferLimit("rmem_max"),
   wmem_max: () => bufferLimit("wmem_max"),

@@ -15,6 +15,7 @@ const O_CLOEXEC = 0o2000000;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
+const TUNSETCARRIER = 0x400454e2;
 
 // ifreq: the name in 16 octets, then flags.
 const IFREQ_FLAGS = 16; // u16
@@ -72,7 +73,10 @@ export interface TunDevice {
   readonly offloads: TunOffloads;
 }
 
-/** Makes a device, or takes a free queue of one. Throws OsError. */
+/**
+ * Makes a device, or takes over one that is there and free: a persistent one without a program, or
+ * one more queue of a device with several. Throws OsError.
+ */
 export function openTun(options: TunOptions): TunDevice {
   const ifreq = new Uint8Array(IFREQ_LENGTH);
   ifreq.set(nameOctets(options.name));
@@ -107,6 +111,19 @@ export function openTun(options: TunOptions): TunDevice {
     close(fd);
     throw error;
   }
+}
+
+/**
+ * Says whether the device's wire is plugged in: without carrier the host sends nothing into it. A new
+ * device has carrier. Throws OsError.
+ */
+export function setCarrier(device: Pick<TunDevice, "fd" | "name">, on: boolean): void {
+  const result = ioctl(
+    device.fd,
+    TUNSETCARRIER,
+    new Uint8Array(new Int32Array([on ? 1 : 0]).buffer),
+  );
+  if (result < 0) throw osError("TUNSETCARRIER", -result, device.name);
 }
 
 function openControl(): number {

@@ -11,35 +11,38 @@ import {
   UDP_SEGMENT,
 } from "../../assembly/layout/system.ts";
 import { endpointText, familyOf } from "../core/address.ts";
-import type { Endpoint } from "../core/address.ts";
+import type { Address, Endpoint } from "../core/address.ts";
 import { BugError, OsError } from "../core/errors.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
+import { setIpOptions, type IpOptions } from "./ip-options.ts";
 import {
   SOCK_DGRAM,
   sendTo,
   bind,
   close,
   getsockname,
+  getsockopt,
   setsockopt,
   socket,
+  tryConnect,
   trySetsockopt,
 } from "./libc.ts";
 import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 
+const SO_NO_CHECK = 11;
 const SO_REUSEPORT = 15;
-const IP_MTU_DISCOVER = 10;
 const IP_RECVTTL = 12;
 const IP_RECVTOS = 13;
-const IPV6_MTU_DISCOVER = 23;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVHOPLIMIT = 51;
 const IPV6_RECVTCLASS = 66;
+const UDP_NO_CHECK6_TX = 101;
 const UDP_NO_CHECK6_RX = 102;
-const PMTUDISC_DONT = 0;
-const PMTUDISC_DO = 2;
+const IP_MTU = 14;
+const IPV6_MTU = 24;
 
-export interface UdpOptions {
+export interface UdpOptions extends IpOptions {
   /** Where to bind; port 0 takes a free one. */
   readonly local: Endpoint;
   /** Interface index, for a link-local IPv6 address. */
@@ -55,15 +58,12 @@ export interface UdpOptions {
   /** Asks for receive offload: trains of equal datagrams arrive as one message. */
   readonly gro?: boolean;
   /**
-   * True: DF is set and what exceeds the path's MTU is refused with EMSGSIZE. False: DF is clear
-   * and the kernel fragments. Left out: the host's setting (net.ipv4.ip_no_pmtu_disc).
-   */
-  readonly dontFragment?: boolean;
-  /**
    * Takes datagrams over IPv6 whose UDP checksum is zero, where the kernel can (RFC 6935 §5); over
    * IPv4 they are always taken.
    */
   readonly zeroChecksum?: boolean;
+  /** Sends datagrams whose UDP checksum is zero (over IPv6, RFC 6936 §5 says when). */
+  readonly sendZeroChecksum?: boolean;
   /** Asks for each message's destination address. */
   readonly destination?: boolean;
   /** Asks for each message's TTL or hop limit. */
@@ -106,12 +106,12 @@ export function openUdp(options: UdpOptions): UdpSocket {
     const level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
     if (!v4) setsockopt(fd, level, IPV6_V6ONLY, 1, `IPV6_V6ONLY ${text}`);
     if (options.reusePort) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1, `SO_REUSEPORT ${text}`);
-    if (options.dontFragment !== undefined) {
-      const option = v4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER;
-      const value = options.dontFragment ? PMTUDISC_DO : PMTUDISC_DONT;
-      setsockopt(fd, level, option, value, `MTU_DISCOVER ${text}`);
-    }
+    setIpOptions(fd, v4, options, text);
     if (options.zeroChecksum && !v4) trySetsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1);
+    if (options.sendZeroChecksum) {
+      const [at, option] = v4 ? [SOL_SOCKET, SO_NO_CHECK] : [IPPROTO_UDP, UDP_NO_CHECK6_TX];
+      setsockopt(fd, at, option, 1, `NO_CHECK ${text}`);
+    }
     if (options.destination)
       setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, `PKTINFO ${text}`);
     if (options.hopLimit)
@@ -146,6 +146,19 @@ export function hasIpv6(): boolean {
 
 const LOW_PORT =
   "ports below 1024 need root or CAP_NET_BIND_SERVICE, and may be in use by another program";
+
+/** The path's MTU to an endpoint as the system knows it; undefined where there is no way. */
+export function readPathMtu(from: Address, to: Endpoint): number | undefined {
+  const isV4 = familyOf(to.address) === 4;
+  const { fd } = openUdp({ local: { address: from, port: 0 } });
+  try {
+    if (tryConnect(fd, encodeSockaddr(to.address, to.port)) < 0) return undefined;
+    const mtu = getsockopt(fd, isV4 ? IPPROTO_IP : IPPROTO_IPV6, isV4 ? IP_MTU : IPV6_MTU, 4);
+    return typeof mtu === "number" ? undefined : new DataView(mtu.buffer).getInt32(0, true);
+  } finally {
+    close(fd);
+  }
+}
 
 /** Sends one datagram, without waiting. Returns its length or a negated errno. */
 export function sendDatagram(fd: number, octets: Uint8Array, to: Endpoint): number {

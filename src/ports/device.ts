@@ -10,10 +10,17 @@ import {
   RX_ROOM,
   RX_SLOT,
   RX_SLOTS,
-  TX_CAPACITY,
+  TX_HEADERS,
   TX_IOVECS,
+  TX_IOVECS_CAPACITY,
 } from "../../assembly/layout/arena.ts";
-import { IOVEC_SHIFT, MMSGHDR_LENGTH, MMSGHDR_SHIFT } from "../../assembly/layout/system.ts";
+import {
+  IOVEC_SHIFT,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_LENGTH,
+  MMSGHDR_SHIFT,
+} from "../../assembly/layout/system.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { read, writev } from "../os/libc.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
@@ -25,6 +32,8 @@ export class DevicePort extends DescriptorWatch implements Port {
   readonly #room: number;
   readonly #slots: readonly number[];
   readonly #iovecs: readonly number[];
+  /** Low half of the first iovec's absolute address. */
+  readonly #first: number;
 
   /** `header` is how many octets the device puts before an IP datagram. */
   constructor(arena: ArenaView, fd: number, region: number, header: number) {
@@ -34,7 +43,9 @@ export class DevicePort extends DescriptorWatch implements Port {
     this.#room = RX_ROOM + header;
     const slots = region + RX_SLOTS + RX_HEADROOM - header;
     this.#slots = addressList(arena, slots, RX_CAPACITY, RX_SLOT);
-    this.#iovecs = addressList(arena, ARENA_TX + TX_IOVECS, TX_CAPACITY, 1 << (IOVEC_SHIFT + 1));
+    const iovecs = ARENA_TX + TX_IOVECS;
+    this.#iovecs = addressList(arena, iovecs, TX_IOVECS_CAPACITY, 1 << IOVEC_SHIFT);
+    this.#first = (arena.base + iovecs) % 2 ** 32;
   }
 
   receive(): number {
@@ -49,7 +60,10 @@ export class DevicePort extends DescriptorWatch implements Port {
 
   send(first: number, count: number): number {
     for (let i = 0; i < count; i++) {
-      const result = writev(this.fd, this.#iovecs[first + i]!, 2);
+      const message = (ARENA_TX + TX_HEADERS + ((first + i) << MMSGHDR_SHIFT)) >> 2;
+      const iovec = (this.#words[message + (MMSGHDR_IOV >> 2)]! - this.#first) >>> IOVEC_SHIFT;
+      const parts = this.#words[message + (MMSGHDR_IOV_COUNT >> 2)]!;
+      const result = writev(this.fd, this.#iovecs[iovec]!, parts);
       if (result < 0) return i > 0 ? i : result;
     }
     return count;

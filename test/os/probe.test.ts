@@ -20,6 +20,8 @@ const NAMES = [
   "udp-gro",
   "tun",
   "packet-socket",
+  "raw-ip",
+  "netns",
   "rmem_max",
   "wmem_max",
   "igmp_max_memberships",
