@@ -37,7 +37,9 @@ export function checkSession(
   if ("faults" in checked) return checked;
   const session = checked.value as L2tpSessionConfig;
   const faults = sessionFaults(tunnel, session, spell);
-  return faults.length > 0 ? { faults } : { value: session };
+  if (faults.length > 0) return { faults };
+  // A change of other settings does not change the sublayer, on which both ends agree.
+  return { value: { ...session, l2specType: sublayerOf(tunnel, session) } };
 }
 
 /** The pseudowire of a session. */
