@@ -29,7 +29,7 @@ export function sessionText(session: L2tpSessionStatus): string[] {
   const numbering = [session.send_seq ? "send" : "", session.recv_seq ? "recv" : ""]
     .join(" ")
     .trim();
-  const line = (text: string, value: unknown) =>
+  const line = (text: string, value: string | number | undefined) =>
     value === undefined ? [] : [`  ${text} ${value}`];
   return [
     `Session ${session.session_id} in tunnel ${session.tunnel_id}`,
