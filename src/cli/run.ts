@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { common } from "../config/common.ts";
 import { problemText, readConfig, type FileConfig } from "../config/file.ts";
 import { NO_L2TP } from "../config/l2tp.ts";
+import type { Instance } from "../config/systems.ts";
 import { EXIT_USAGE, exitCodeOf, EXIT_NOT_PERMITTED, Refusal, type ExitCode } from "./exit.ts";
 import { addFlags, readFlags } from "./flags.ts";
 import type { Parts } from "./parts.ts";
@@ -23,23 +24,31 @@ export function define(command: Command, done: (code: ExitCode) => void, parts: 
   addFlags(command, common);
   command.action(async ({ config: file }: { config?: string }) => {
     const { control } = readFlags(command, common) as { control?: string };
-    const config = file === undefined ? EMPTY : configOf(file);
+    const config = file === undefined ? EMPTY : readFile(file);
+    if ("problems" in config) {
+      for (const problem of config.problems) process.stderr.write(`${problemText(problem)}\n`);
+      done(EXIT_USAGE);
+      return;
+    }
     const mayReload = file !== undefined && file !== "-";
     const code = await serve("run", config.instances, await parts.starters(), {
       controlPath: control ?? config.control,
       l2tp: true,
-      ...(mayReload ? { read: () => configOf(file).instances } : {}),
+      ...(mayReload ? { read: () => instancesOf(file) } : {}),
     });
     done(code);
   });
 }
 
-/** What a file says; a Refusal that lists all that is wrong with it. */
-function configOf(file: string): FileConfig {
-  const config = readConfig(textOf(file), file === "-" ? "stdin" : file);
-  if ("problems" in config)
-    throw new Refusal(config.problems.map(problemText).join("\n"), EXIT_USAGE);
-  return config;
+/** What a file describes; a Refusal that lists all that is wrong with it. */
+function instancesOf(file: string): readonly Instance[] {
+  const config = readFile(file);
+  if ("instances" in config) return config.instances;
+  throw new Refusal(config.problems.map(problemText).join("\n"), EXIT_USAGE);
+}
+
+function readFile(file: string): ReturnType<typeof readConfig> {
+  return readConfig(textOf(file), file === "-" ? "stdin" : file);
 }
 
 function textOf(file: string): string {

@@ -19,7 +19,7 @@ type Path = readonly (string | number)[];
 export function readL2tp(raw: unknown): Checked<L2tpConfig> {
   const at: Path = [L2TP_SECTION];
   if (!isMap(raw)) return { faults: [wrong(at, `a map with ${TUNNELS}`, raw)] };
-  const { [TUNNELS]: listed, ...rest } = raw;
+  const { [TUNNELS]: listed = {}, ...rest } = raw;
   const faults: Fault[] = [];
   for (const key of Object.keys(rest))
     if (!Object.hasOwn(l2tpSettings.fields, key))
