@@ -41,7 +41,9 @@ async function build(
 ): Promise<Command> {
   const program = new Command("culvert");
   program
-    .description("AMT relay, gateway and receiver in user space (RFC 7450)")
+    .description(
+      "AMT relay, gateway and receiver (RFC 7450) and L2TP tunnels (RFC 3931) in user space",
+    )
     .version(version(), "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .configureOutput(outputOf("culvert"))
