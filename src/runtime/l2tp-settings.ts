@@ -1,7 +1,10 @@
-/** The configuration of L2TP as the registry takes it. */
+/** The configuration of L2TP as the registry takes it, and a session as a lane does. */
 import * as l2tp from "../../assembly/layout/l2tp.ts";
 import type { L2tpSessionConfig, L2tpTunnelConfig, PseudowireName } from "../config/l2tp.ts";
 import { KEYED_SESSION, pseudowireOf, sublayerOf } from "../config/l2tp-rules.ts";
+import { prepareHeader, type SessionPlan } from "../engine/session.ts";
+import { headerSettings, sendLimits, sequenceUse } from "../protocols/l2tp/plan.ts";
+import type { Session } from "../protocols/l2tp/registry.ts";
 import type { Place, SessionSettings, TunnelSettings } from "../protocols/l2tp/settings.ts";
 import { familyOf } from "../core/address.ts";
 
@@ -83,4 +86,26 @@ function placeOf(config: L2tpSessionConfig, pseudowire: PseudowireName): Place {
   if (pcap !== undefined) return { kind: "capture", path: pcap };
   if (trunk !== undefined && vlan !== undefined) return { kind: "trunk", name: trunk, vlan, netns };
   return { kind: "device", name, device: pseudowire === "ip" ? "tun" : "tap", netns, mtu };
+}
+
+/** What a lane is told of a session; `trains` is false where a datagram is a message. */
+export function sessionPlan(session: Session, pathMtu: number, trains: boolean): SessionPlan {
+  const { settings, tunnel, place } = session;
+  const { tos, ecn } = tunnel.settings;
+  return {
+    pseudowire: settings.pseudowire,
+    device: place.port,
+    ...(settings.place.kind === "trunk" ? { vlan: settings.place.vlan } : {}),
+    cookie: settings.peerCookie,
+    cookie2: settings.peerCookie2.length > 0 ? settings.peerCookie2 : undefined,
+    sublayer: settings.sublayer,
+    sequence: sequenceUse(session),
+    hold: settings.reorderTimeout,
+    header: prepareHeader(headerSettings(session)),
+    numbered: settings.sendNumbers,
+    ...sendLimits(session, pathMtu, trains),
+    trafficClass: tos === "inherit" ? 0 : tos,
+    inheritDscp: tos === "inherit",
+    inheritEcn: ecn,
+  };
 }

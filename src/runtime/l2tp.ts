@@ -15,7 +15,6 @@ import { fine, spellWord, type L2tpCommand } from "../config/l2tp-command.ts";
 import { checkSession, sessionFaults } from "../config/l2tp-rules.ts";
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import {
-  prepareHeader,
   readSession,
   type SessionCounters,
   type SessionKey,
@@ -29,20 +28,25 @@ import {
   type KeepaliveOutput,
 } from "../protocols/l2tp/keepalive.ts";
 import { deviceMtu } from "../protocols/l2tp/overhead.ts";
-import { headerSettings, sendLimits, sequenceUse, wireId } from "../protocols/l2tp/plan.ts";
+import { wireId } from "../protocols/l2tp/plan.ts";
 import { L2tpRegistry, type Session, type Tunnel } from "../protocols/l2tp/registry.ts";
 import { parseL2tpControl } from "../wire/l2tp-control.ts";
 import { Driver } from "./driver.ts";
 import { openPlace, type OpenPlace, type PortBody } from "./l2tp-place.ts";
-import { sessionSettings, tunnelSettings } from "./l2tp-settings.ts";
+import { sessionPlan, sessionSettings, tunnelSettings } from "./l2tp-settings.ts";
 import { sessionStatus, tunnelStatus } from "./l2tp-show.ts";
-import { changeable, changeTo, idOf, same, type L2tpReloaded } from "./l2tp-reload.ts";
+import {
+  followFile,
+  ITEMS_AT_ONCE,
+  turn,
+  type FiledSession,
+  type FiledTunnel,
+  type L2tpReloaded,
+} from "./l2tp-reload.ts";
+import { NO_COUNTERS, sumCounters } from "./l2tp-counters.ts";
 import { L2tpSocket, pathMtu } from "./l2tp-socket.ts";
 import type { L2tpSessionStatus, L2tpTunnelStatus, Service, ServiceStatus } from "./service.ts";
 import { Tale } from "./tale.ts";
-
-/** Items of a file that are opened before others get their turn. */
-const ITEMS_AT_ONCE = 32;
 
 /** Starts L2TP with the tunnels of a file; settles when they work. Throws what keeps one from it. */
 export async function startL2tp(name: string, config: L2tpConfig): Promise<L2tpService> {
@@ -64,23 +68,16 @@ export interface L2tpService extends Service {
   reload(config: L2tpConfig): Promise<L2tpReloaded>;
 }
 
-interface OpenTunnel {
-  readonly config: L2tpTunnelConfig;
-  readonly tunnel: Tunnel;
+interface OpenTunnel extends FiledTunnel {
   readonly mtu: number;
   readonly machine: Keepalive;
   readonly driver: Driver<KeepaliveInput, KeepaliveOutput>;
-  /** A file has it, so a reload may take it away. */
-  fromFile: boolean;
 }
 
-interface OpenSession {
-  config: L2tpSessionConfig;
-  readonly session: Session;
+interface OpenSession extends FiledSession {
   readonly place: OpenPlace;
   /** What it had counted in lanes that died. */
   past: SessionCounters;
-  fromFile: boolean;
 }
 
 class RunningL2tp implements L2tpService {
@@ -134,7 +131,21 @@ class RunningL2tp implements L2tpService {
   }
 
   reload(config: L2tpConfig): Promise<L2tpReloaded> {
-    return this.#inTurn(() => this.#reload(config));
+    return this.#inTurn(async () => {
+      if (config.tunnels.length > 0) await this.#ready();
+      return followFile(config, {
+        lanes: this.#lanes && this.#laneCount,
+        registry: this.#registry,
+        tunnels: this.#tunnels,
+        sessions: this.#sessions,
+        addTunnel: (tunnel) => this.#addTunnel(tunnel, true),
+        deleteTunnel: (tunnel) => this.#deleteTunnel(tunnel),
+        addSession: (tunnelId, session) => void this.#addSession(tunnelId, session, true),
+        deleteSession: (session) => this.#deleteSession(session),
+        change: (session, change) => this.#change(this.#sessions.get(session)!, change),
+        closed: () => this.#closed(),
+      });
+    });
   }
 
   status(): ServiceStatus {
@@ -256,7 +267,7 @@ class RunningL2tp implements L2tpService {
       this.#registry.releasePort(port);
       throw error;
     }
-    this.#sessions.set(session, { config, session, place: place!, past: NOTHING, fromFile });
+    this.#sessions.set(session, { config, session, place: place!, past: NO_COUNTERS, fromFile });
     this.#commands(lane).sessionAdd(session.number, this.#key(session), this.#plan(session));
     this.#lanes!.flush();
     if (!open.machine.alive) place!.setCarrier(false);
@@ -415,14 +426,15 @@ class RunningL2tp implements L2tpService {
 
   #read(session: Session): SessionCounters {
     const arena = this.#arenas[session.place.lane]!;
-    return readSession(arena, session.number) ?? NOTHING;
+    return readSession(arena, session.number) ?? NO_COUNTERS;
   }
 
   /** Everything a lane that starts must know. */
   #prime(lane: number, commands: CommandWriter): void {
     if (this.#arenas[lane] === undefined) return;
     for (const open of this.#sessions.values())
-      if (open.session.place.lane === lane) open.past = sum(open.past, this.#read(open.session));
+      if (open.session.place.lane === lane)
+        open.past = sumCounters(open.past, this.#read(open.session));
     this.#arenas[lane] = this.#lanes!.arena(lane);
     for (const [port, { entry, kind }] of this.#sockets)
       if (entry.lane === lane) commands.port(port, kind);
@@ -445,26 +457,8 @@ class RunningL2tp implements L2tpService {
   }
 
   #plan(session: Session): SessionPlan {
-    const { settings, tunnel, place } = session;
-    const { mtu } = this.#tunnels.get(tunnel)!;
-    const { trains } = this.#sockets.get(tunnel.socket.port)!;
-    const { tos, ecn } = tunnel.settings;
-    return {
-      pseudowire: settings.pseudowire,
-      device: place.port,
-      ...(settings.place.kind === "trunk" ? { vlan: settings.place.vlan } : {}),
-      cookie: settings.peerCookie,
-      cookie2: settings.peerCookie2.length > 0 ? settings.peerCookie2 : undefined,
-      sublayer: settings.sublayer,
-      sequence: sequenceUse(session),
-      hold: settings.reorderTimeout,
-      header: prepareHeader(headerSettings(session)),
-      numbered: settings.sendNumbers,
-      ...sendLimits(session, mtu, trains),
-      trafficClass: tos === "inherit" ? 0 : tos,
-      inheritDscp: tos === "inherit",
-      inheritEcn: ecn,
-    };
+    const { mtu } = this.#tunnels.get(session.tunnel)!;
+    return sessionPlan(session, mtu, this.#sockets.get(session.tunnel.socket.port)!.trains);
   }
 
   #mtuOf({ mtu }: OpenTunnel, session: Session, config: L2tpSessionConfig): number {
@@ -492,92 +486,7 @@ class RunningL2tp implements L2tpService {
     return sessions.map((session): L2tpSessionStatus => {
       const { place, config, past } = this.#sessions.get(session)!;
       const mtu = this.#mtuOf(this.#tunnels.get(session.tunnel)!, session, config);
-      return sessionStatus(session, place.device, mtu, sum(past, this.#read(session)));
+      return sessionStatus(session, place.device, mtu, sumCounters(past, this.#read(session)));
     });
   }
-
-  async #reload(config: L2tpConfig): Promise<L2tpReloaded> {
-    const done = { added: 0, changed: 0, removed: 0, kept: 0, refused: [] as string[] };
-    if (config.lanes !== this.#laneCount && this.#lanes)
-      done.refused.push(
-        `lanes: expected ${this.#laneCount} until a new start, got ${config.lanes}`,
-      );
-    if (config.tunnels.length > 0) await this.#ready();
-    const attempt = (what: string, body: () => void, count: "added" | "changed" | "removed") => {
-      try {
-        body();
-        done[count]++;
-      } catch (error) {
-        done.refused.push(`${what}: ${(error as Error).message}`);
-      }
-    };
-    const wanted = new Map(config.tunnels.map((part) => [part.tunnel.tunnelId, part]));
-    for (const { tunnel, config: running, fromFile } of [...this.#tunnels.values()]) {
-      const next = wanted.get(running.tunnelId);
-      if (next ? !same(next.tunnel, running) : fromFile)
-        attempt(`tunnel ${running.tunnelId}`, () => this.#deleteTunnel(tunnel), "removed");
-    }
-    for (const { config: running, session, fromFile } of [...this.#sessions.values()]) {
-      const part = wanted.get(session.tunnel.settings.id);
-      const next = part?.sessions.find((one) => idOf(one) === session.settings.id);
-      if (!part || (next ? changeable(next, running) : !fromFile)) continue;
-      attempt(
-        `session ${session.settings.id} of tunnel ${session.tunnel.settings.id}`,
-        () => this.#deleteSession(session),
-        "removed",
-      );
-    }
-    // What was closed has to be gone, since its names may be wanted again.
-    await this.#closed();
-    let items = 0;
-    for (const { tunnel, sessions } of config.tunnels) {
-      const known = this.#registry.tunnels.get(tunnel.tunnelId);
-      if (known) {
-        this.#tunnels.get(known)!.fromFile = true;
-        done.kept++;
-      } else attempt(`tunnel ${tunnel.tunnelId}`, () => this.#addTunnel(tunnel, true), "added");
-      for (const session of sessions) {
-        if (++items % ITEMS_AT_ONCE === 0) await turn();
-        const what = `session ${idOf(session)} of tunnel ${tunnel.tunnelId}`;
-        const there = this.#registry.tunnels.get(tunnel.tunnelId)?.sessions.get(idOf(session));
-        const open = there && this.#sessions.get(there);
-        if (!open) {
-          attempt(what, () => this.#addSession(tunnel.tunnelId, session, true), "added");
-          continue;
-        }
-        open.fromFile = true;
-        if (same(session, open.config)) done.kept++;
-        else attempt(what, () => this.#change(open, changeTo(session)), "changed");
-      }
-    }
-    return done;
-  }
-}
-
-/** Counters of a session that no lane knows yet. */
-const NOTHING: SessionCounters = {
-  txPackets: 0,
-  txOctets: 0,
-  txErrors: 0,
-  rxPackets: 0,
-  rxOctets: 0,
-  rxErrors: 0,
-  rxCookie: 0,
-  rxInvalid: 0,
-  rxOld: 0,
-  rxReordered: 0,
-  rxMissing: 0,
-  rxUnnumbered: 0,
-  heard: 0,
-};
-
-function sum(one: SessionCounters, other: SessionCounters): SessionCounters {
-  const keys = Object.keys(NOTHING) as (keyof SessionCounters)[];
-  const rows = keys.map((key) => [key, one[key] + other[key]] as const);
-  return Object.fromEntries(rows) as unknown as SessionCounters;
-}
-
-/** Lets other events have their turn. */
-function turn(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }
