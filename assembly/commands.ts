@@ -10,6 +10,7 @@ import {
   COMMAND_PORT_SET,
   COMMAND_RELAY,
   COMMAND_ROUTE_ADD,
+  COMMAND_ROUTE_RELAY,
   COMMAND_ROUTE_REMOVE,
   COMMAND_SESSION_ADD,
   COMMAND_SESSION_PUT,
@@ -20,8 +21,6 @@ import {
   COMMAND_SLOT_SHIFT,
   COMMAND_TUNNEL,
   COMMAND_TUNNEL_SET,
-  CONFIG_RELAY,
-  CONFIG_RELAY_LENGTH,
   CONFIG_SINK_NAME,
   CONFIG_SINK_NAME_LENGTH,
   TALLY_COMMANDS,
@@ -31,7 +30,16 @@ import { tally } from "./counters";
 import { portSet } from "./l2tp/ports";
 import { sessionAdd, sessionPut, sessionReady, sessionRemove } from "./l2tp/sessions";
 import { ringOldest, ringRelease, ringWaiting } from "./ring";
-import { memberAdd, memberRemove, routeAdd, routeAt, routeRemove, tunnelSet } from "./routes";
+import { relaySet } from "./relays";
+import {
+  memberAdd,
+  memberRemove,
+  routeAdd,
+  routeAt,
+  routeRemove,
+  routeSetRelay,
+  tunnelSet,
+} from "./routes";
 
 /**
  * Applies up to `most` waiting commands. Returns how many, or -1 when there is no memory for one;
@@ -73,9 +81,13 @@ function apply(command: usize): bool {
       store<u32>(ARENA_CONFIG + <usize>tunnel, load<u32>(key));
       return true;
     case COMMAND_RELAY:
-      memory.copy(ARENA_CONFIG + CONFIG_RELAY, key, SOCKADDR_IN6_LENGTH);
-      store<u32>(ARENA_CONFIG, load<u32>(key, SOCKADDR_IN6_LENGTH), CONFIG_RELAY_LENGTH);
+      relaySet(tunnel, key);
       return true;
+    case COMMAND_ROUTE_RELAY: {
+      const route = routeAt(key);
+      if (route) routeSetRelay(route, tunnel);
+      return true;
+    }
     case COMMAND_SINK_NAME:
       memory.copy(ARENA_CONFIG + CONFIG_SINK_NAME, key, SOCKADDR_IN6_LENGTH);
       store<u32>(ARENA_CONFIG, load<u32>(key, SOCKADDR_IN6_LENGTH), CONFIG_SINK_NAME_LENGTH);

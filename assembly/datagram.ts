@@ -2,7 +2,11 @@
 import {
   IPV4_CHECKSUM,
   IPV4_DESTINATION,
+  IPV4_FRAGMENT,
   IPV4_HEADER,
+  IPV4_MF,
+  IPV4_OFFSET_MASK,
+  IPV4_PROTOCOL,
   IPV4_SOURCE,
   IPV4_TOTAL_LENGTH,
   IPV4_TOS,
@@ -10,8 +14,11 @@ import {
   IPV6_DESTINATION,
   IPV6_HEADER,
   IPV6_HOP_LIMIT,
+  IPV6_NEXT_HEADER,
   IPV6_PAYLOAD_LENGTH,
   IPV6_SOURCE,
+  PROTOCOL_UDP,
+  UDP_HEADER,
 } from "./layout/ip";
 import { KEY_GROUP, KEY_KIND, KEY_SOURCE } from "./layout/arena";
 import {
@@ -133,4 +140,18 @@ export function keyOf(packet: usize, key: usize): void {
     store<u64>(key, load<u64>(packet, IPV6_SOURCE), KEY_SOURCE);
     store<u64>(key, load<u64>(packet, IPV6_SOURCE + 8), KEY_SOURCE + 8);
   }
+}
+
+/** Octets of IP and UDP header of an unfragmented UDP datagram, or 0. */
+export function udpHeaders(packet: usize, length: i32): i32 {
+  let header = IPV6_HEADER;
+  if (isIpv4(packet)) {
+    header = <i32>ipv4HeaderLength(packet);
+    if (load<u8>(packet, IPV4_PROTOCOL) != PROTOCOL_UDP) return 0;
+    if (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) return 0;
+  } else if (load<u8>(packet, IPV6_NEXT_HEADER) != PROTOCOL_UDP) {
+    return 0;
+  }
+  header += UDP_HEADER;
+  return header <= length ? header : 0;
 }

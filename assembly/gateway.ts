@@ -11,8 +11,6 @@ import {
   ARENA_CURSOR,
   ARENA_KEY,
   ARENA_TX,
-  CONFIG_RELAY,
-  CONFIG_RELAY_LENGTH,
   CONFIG_SINK,
   CONFIG_SINK_LIMIT,
   CONFIG_SINK_NAME,
@@ -52,7 +50,6 @@ import {
   UDP_LENGTH,
 } from "./layout/ip";
 import {
-  AF_INET,
   ETHERNET_LENGTH,
   ETHERNET_TYPE,
   ETHERTYPE_IPV4,
@@ -69,8 +66,6 @@ import {
   MMSGHDR_NAME,
   MMSGHDR_NAME_LENGTH,
   MMSGHDR_SHIFT,
-  SOCKADDR_FAMILY,
-  SOCKADDR_IN6_ADDRESS,
   UDP_GRO,
   VNET_LENGTH,
 } from "./layout/system";
@@ -90,11 +85,11 @@ import { decapsulate, messageType } from "./amt";
 import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
-import { be16, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { be16, isIpv4, keyOf, storeBe16, udpHeaders } from "./datagram";
 import { receivedEcn, takeEcn } from "./ecn";
-import { udpHeaders } from "./ingest";
+import { hearRelay, isRelay } from "./relays";
+import { routeCount, routeFor, routeHash, routeRelay } from "./routes";
 import { udpSum } from "./transport";
-import { routeCount, routeFor, routeHash } from "./routes";
 
 /** Begins a batch of `messages` messages from a gateway's AMT socket; `gatewayFill` goes on. */
 export function gatewayReceive(region: usize, messages: u32): void {
@@ -117,13 +112,12 @@ export function gatewayFill(): u32 {
   while (message < messages && packets < <u32>TX_CAPACITY) {
     const length = rxLength(region, message);
     const size = segmentSize(region, message, length);
-    const fromRelay = isRelay(rxName(region, message));
     const ecn = receivedEcn(region, message);
     const start = rxPacket(region, message);
     // An empty datagram is one segment, too.
     do {
       const room = min(size, length - octet);
-      const verdict = segment(region, message, start + octet, room, fromRelay, ecn, packets);
+      const verdict = segment(region, message, start + octet, room, ecn, packets);
       count(STAGE_CONTROL, STAGE_RECEIVED, 1);
       count(STAGE_CONTROL, verdict, 1);
       if (verdict == VERDICT_FORWARDED) packets++;
@@ -147,34 +141,13 @@ function segmentSize(region: usize, message: u32, length: i32): i32 {
   return size > 0 ? size : max(length, 1);
 }
 
-/** True when a sockaddr is the relay's, whose data is accepted (RFC 7450 §5.2.3.6). */
-function isRelay(name: usize): bool {
-  const relay = ARENA_CONFIG + CONFIG_RELAY;
-  if (!load<u32>(ARENA_CONFIG, CONFIG_RELAY_LENGTH)) return false;
-  if (load<u32>(name) != load<u32>(relay)) return false; // family and port
-  if (load<u16>(name, SOCKADDR_FAMILY) == AF_INET) return load<u32>(name, 4) == load<u32>(relay, 4);
-  return (
-    load<u64>(name, SOCKADDR_IN6_ADDRESS) == load<u64>(relay, SOCKADDR_IN6_ADDRESS) &&
-    load<u64>(name, SOCKADDR_IN6_ADDRESS + 8) == load<u64>(relay, SOCKADDR_IN6_ADDRESS + 8)
-  );
-}
-
 /** Decides about one datagram; a wanted one becomes packet `at` of the transmit region. */
-function segment(
-  region: usize,
-  i: u32,
-  message: usize,
-  room: i32,
-  fromRelay: bool,
-  outerEcn: u32,
-  at: u32,
-): i32 {
+function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32, at: u32): i32 {
   if (messageType(message, room) != AMT_DATA) return puntMessage(region, i, message, room, false);
-  if (!fromRelay) return VERDICT_NOT_RELAY;
   const length = decapsulate(message, room);
   if (length < 0) return -length;
   const packet = message + AMT_DATA_DATAGRAM;
-  const verdict = wanted(packet);
+  const verdict = wanted(packet, rxName(region, i));
   if (verdict != VERDICT_FORWARDED) return verdict;
   if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
   if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD)
@@ -184,12 +157,19 @@ function segment(
   return VERDICT_FORWARDED;
 }
 
-/** Whether the reception state wants this source of this group (RFC 7450 §5.2.3.6). */
-function wanted(packet: usize): i32 {
+/**
+ * Whether the reception state wants this source of this group, from the sender at sockaddr `name`
+ * (RFC 7450 §5.2.3.6): the relay that was asked for it.
+ */
+function wanted(packet: usize, name: usize): i32 {
   keyOf(packet, ARENA_KEY);
   const route = routeFor(ARENA_KEY, routeHash(ARENA_KEY));
   if (!route) return VERDICT_NO_ROUTE;
-  return routeCount(route) ? VERDICT_FORWARDED : VERDICT_NO_MEMBER;
+  if (!routeCount(route)) return VERDICT_NO_MEMBER;
+  const relay = routeRelay(route);
+  if (!isRelay(relay, name)) return VERDICT_NOT_RELAY;
+  hearRelay(relay);
+  return VERDICT_FORWARDED;
 }
 
 /** Lays a datagram out for the device, after what the device wants before it. */

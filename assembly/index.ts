@@ -4,6 +4,7 @@ import {
   ARENA_BASE,
   ARENA_CONFIG,
   ARENA_SEED,
+  CONFIG_LEAST_MTU,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
 } from "./layout/arena";
@@ -19,7 +20,7 @@ export { applyCommands } from "./commands";
 export { deviceControl, relayControl } from "./control";
 export { tally } from "./counters";
 export { crc32c } from "./crc32c";
-export { sent, unsent } from "./egress";
+export { sent, unsent, unsentTooBig } from "./egress";
 export { gatewayFill, gatewayReceive } from "./gateway";
 export { ingest } from "./ingest";
 export { held as l2tpHeld } from "./l2tp/hold";
@@ -41,6 +42,7 @@ export function init(baseLow: u32, baseHigh: u32, seedLow: u32, seedHigh: u32, h
   store<u32>(ARENA_SEED, seedLow);
   store<u32>(ARENA_SEED, seedHigh, 4);
   store<u32>(ARENA_CONFIG, 65535, CONFIG_TUNNEL_MTU);
+  store<u32>(ARENA_CONFIG, 65535, CONFIG_LEAST_MTU);
   store<u32>(ARENA_CONFIG, 1, CONFIG_SEGMENTS);
   crcInit();
   heapInit(heap);

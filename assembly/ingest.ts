@@ -1,16 +1,14 @@
 // First half of a relay's packet path: what came from a port becomes items, linked to their routes.
 //
-//   ingest -> [locate -> examine] for each message -> [resolve] for each item -> relay.ts
+//   ingest -> [locate -> examine] for each message -> [resolve -> fit.ts] for each item -> relay.ts
 //
 // Items of one batch are first all examined, then all looked up: meanwhile the table's memory is on
 // its way (`lookup.ts`).
-import { AMT_DATA_DATAGRAM } from "./layout/amt";
 import {
-  ARENA_CONFIG,
   ARENA_CURSOR,
-  CONFIG_TUNNEL_MTU,
   CURSOR_ITEM,
   CURSOR_MEMBER,
+  CURSOR_MTU,
   CURSOR_PIECE,
   CURSOR_REGION,
   CURSOR_ROUTE,
@@ -34,23 +32,10 @@ import {
   RX_ITEMS,
   STAGE_INGEST,
   STAGE_RECEIVED,
-  TALLY_COMPLETED,
   TALLY_FRAGMENTED,
   TALLY_SEGMENTED,
-  TRAIN_LENGTH_MAX,
 } from "./layout/arena";
-import {
-  IPV4_DF,
-  IPV4_FRAGMENT,
-  IPV4_MF,
-  IPV4_OFFSET_MASK,
-  IPV4_PROTOCOL,
-  IPV6_HEADER,
-  IPV6_NEXT_HEADER,
-  PROTOCOL_UDP,
-  UDP_CHECKSUM,
-  UDP_HEADER,
-} from "./layout/ip";
+import { IPV6_HEADER } from "./layout/ip";
 import {
   VNET_CHECKSUM_OFFSET,
   VNET_CHECKSUM_START,
@@ -63,19 +48,17 @@ import {
 } from "./layout/system";
 import {
   VERDICT_FORWARDED,
-  VERDICT_INNER_LENGTH,
   VERDICT_NO_MEMBER,
   VERDICT_NO_ROUTE,
   VERDICT_SEGMENT_KIND,
-  VERDICT_TOO_BIG,
   VERDICT_TRUNCATED,
 } from "./layout/verdict";
 import { checkRelayed } from "./amt";
 import { frameHeader, hasVnet, linkHeader, rxLength, rxPacket } from "./batch";
-import { checksum } from "./checksum";
 import { isMembership } from "./control";
 import { count, tally } from "./counters";
-import { be16, ipv4HeaderLength, isIpv4, keyOf, storeBe16 } from "./datagram";
+import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "./datagram";
+import { complete, datagramsOf, fitLane, leastMtu } from "./fit";
 import { punt } from "./punt";
 import { rebuild } from "./rebuild";
 import { lookUp } from "./lookup";
@@ -119,11 +102,7 @@ function examine(region: usize, i: u32, frame: u32, item: usize): i32 {
   store<u32>(item, 1, ITEM_PIECES);
   store<u32>(item, 0, ITEM_PARTIAL);
   keyOf(packet, item + ITEM_KEY);
-  if (hasVnet(frame)) {
-    const verdict = readVnetHeader(item, packet, length, frame);
-    if (verdict) return verdict;
-  }
-  return fit(item, packet, length);
+  return hasVnet(frame) ? readVnetHeader(item, packet, length, frame) : VERDICT_FORWARDED;
 }
 
 /** Takes in what the virtio_net_hdr says: a partial checksum, a super-packet. */
@@ -150,58 +129,22 @@ function readVnetHeader(item: usize, packet: usize, length: i32, frame: u32): i3
   return VERDICT_FORWARDED;
 }
 
-/** Octets of IP and UDP header of an unfragmented UDP datagram, or 0. */
-export function udpHeaders(packet: usize, length: i32): i32 {
-  let header = IPV6_HEADER;
-  if (isIpv4(packet)) {
-    header = <i32>ipv4HeaderLength(packet);
-    if (load<u8>(packet, IPV4_PROTOCOL) != PROTOCOL_UDP) return 0;
-    if (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) return 0;
-  } else if (load<u8>(packet, IPV6_NEXT_HEADER) != PROTOCOL_UDP) {
-    return 0;
-  }
-  header += UDP_HEADER;
-  return header <= length ? header : 0;
-}
-
-/** Sees to it that every piece fits the tunnel (RFC 7450 §5.3.3.6.2). */
-function fit(item: usize, packet: usize, length: i32): i32 {
-  // A message must fit a train, whatever the tunnel would take.
-  const mtu = min(load<i32>(ARENA_CONFIG, CONFIG_TUNNEL_MTU), TRAIN_LENGTH_MAX - AMT_DATA_DATAGRAM);
-  if (load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS) {
-    const piece = udpHeaders(packet, length) + load<i32>(item, ITEM_PIECE);
-    return min(piece, length) > mtu ? VERDICT_TOO_BIG : VERDICT_FORWARDED;
-  }
-  if (length <= mtu) return VERDICT_FORWARDED;
-  if (!isIpv4(packet)) return VERDICT_TOO_BIG;
-  const place = be16(packet + IPV4_FRAGMENT);
-  if (place & IPV4_DF) return VERDICT_TOO_BIG;
-  // A fragment that ends behind the largest datagram would overflow its pieces' offsets.
-  if (<i32>((place & IPV4_OFFSET_MASK) << 3) + length > 0xffff) return VERDICT_INNER_LENGTH;
-  const header = <i32>ipv4HeaderLength(packet);
-  const piece = (mtu - header) & ~7;
-  if (piece <= 0) return VERDICT_TOO_BIG;
-  store<u32>(item, ITEM_FRAGMENTS, ITEM_KIND);
-  store<u32>(item, (length - header + piece - 1) / piece, ITEM_PIECES);
-  store<u32>(item, piece, ITEM_PIECE);
-  return VERDICT_FORWARDED;
-}
-
 /** Links each item to its route, and sets the cursor on the first route. */
 function resolve(items: usize, end: usize): void {
   let first: u32 = 0;
   let last: usize = 0;
+  const fitting = leastMtu();
   for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
-    const kind = load<u32>(item, ITEM_KIND);
-    // A super-packet stands for the datagrams it was made of; fragments are of our own making.
-    const datagrams: u32 = kind == ITEM_SEGMENTS ? load<u32>(item, ITEM_PIECES) : 1;
+    const datagrams = datagramsOf(item);
     const route = <usize>load<u32>(item, ITEM_ROUTE);
     let verdict = VERDICT_FORWARDED;
     if (!route) verdict = VERDICT_NO_ROUTE;
     else if (!routeCount(route)) verdict = VERDICT_NO_MEMBER;
+    else if (load<u32>(item, ITEM_LENGTH) > fitting) verdict = fitLane(item, fitting);
     count(STAGE_INGEST, STAGE_RECEIVED, datagrams);
     count(STAGE_INGEST, verdict, datagrams);
     if (verdict != VERDICT_FORWARDED) continue;
+    const kind = load<u32>(item, ITEM_KIND);
     if (kind == ITEM_SEGMENTS) tally(TALLY_SEGMENTED, 1);
     if (kind == ITEM_FRAGMENTS) tally(TALLY_FRAGMENTED, 1);
     if (load<u32>(item, ITEM_PARTIAL)) complete(item);
@@ -217,16 +160,6 @@ function resolve(items: usize, end: usize): void {
   store<u32>(ARENA_CURSOR, 0, CURSOR_TRAIN);
   store<u32>(ARENA_CURSOR, 0, CURSOR_MEMBER);
   store<u32>(ARENA_CURSOR, 0, CURSOR_STAGED);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_MTU);
   store<u32>(ARENA_CURSOR, 0, CURSOR_REGION);
-}
-
-/** Completes a checksum of which only the pseudo-header's part is there. */
-function complete(item: usize): void {
-  const packet = <usize>load<u32>(item, ITEM_PACKET);
-  const partial = load<u32>(item, ITEM_PARTIAL);
-  const start = <usize>(partial >> 16);
-  const offset = <usize>(partial & 0xffff);
-  const sum = checksum(packet + start, <usize>load<u32>(item, ITEM_LENGTH) - start, 0);
-  storeBe16(packet + start + offset, sum == 0 && offset == UDP_CHECKSUM ? 0xffff : sum);
-  tally(TALLY_COMPLETED, 1);
 }

@@ -8,9 +8,7 @@ import {
   IPV4_ID,
   IPV4_MF,
   IPV4_TOTAL_LENGTH,
-  IPV4_TTL,
   IPV6_HEADER,
-  IPV6_HOP_LIMIT,
   IPV6_PAYLOAD_LENGTH,
   UDP_HEADER,
   UDP_LENGTH,
@@ -23,7 +21,7 @@ const OPTION_END = 0;
 const OPTION_NOP: u8 = 1;
 const OPTION_COPIED = 0x80; // the option stands in every fragment
 
-/** Writes segment `piece` of a super-packet: a UDP datagram of `length` octets, one hop on. */
+/** Writes segment `piece` of a super-packet: a UDP datagram of `length` octets. */
 export function putSegment(item: usize, piece: u32, to: usize, length: u32): void {
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   const isV4 = isIpv4(packet);
@@ -39,11 +37,10 @@ export function putSegment(item: usize, piece: u32, to: usize, length: u32): voi
     finishIpv4(to, length);
   } else {
     storeBe16(to + IPV6_PAYLOAD_LENGTH, length - IPV6_HEADER);
-    store<u8>(to, load<u8>(to, IPV6_HOP_LIMIT) - 1, IPV6_HOP_LIMIT);
   }
 }
 
-/** Writes fragment `piece` of an IPv4 datagram: `length` octets with header, one hop on. */
+/** Writes fragment `piece` of an IPv4 datagram: `length` octets with header. */
 export function putFragment(item: usize, piece: u32, to: usize, length: u32): void {
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   const header = ipv4HeaderLength(packet);
@@ -58,10 +55,9 @@ export function putFragment(item: usize, piece: u32, to: usize, length: u32): vo
   finishIpv4(to, length);
 }
 
-/** Sets length, TTL and checksum of an IPv4 header whose other fields are right. */
+/** Sets length and checksum of an IPv4 header whose other fields are right. */
 function finishIpv4(packet: usize, length: u32): void {
   storeBe16(packet + IPV4_TOTAL_LENGTH, length);
-  store<u8>(packet, load<u8>(packet, IPV4_TTL) - 1, IPV4_TTL);
   store<u16>(packet, 0, IPV4_CHECKSUM);
   storeBe16(packet + IPV4_CHECKSUM, checksum(packet, ipv4HeaderLength(packet), 0));
 }

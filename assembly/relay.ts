@@ -1,7 +1,7 @@
 // Second half of a relay's packet path: items become trains, trains become one message for each
 // member of their route.
 //
-//   ingest.ts -> relayFill -> [nextTrain -> putPiece] -> [putMessage] -> the host sends -> settle
+//   ingest.ts -> relayFill -> [nextTrain -> putPiece] -> [putMessages] -> the host sends -> egress.ts
 //
 // A train holds datagrams of one route in AMT headers, all of one length but perhaps the last: what
 // UDP_SEGMENT cuts apart again. Its octets are written once; the messages to all the members share
@@ -14,6 +14,7 @@ import {
   CONFIG_SEGMENTS,
   CURSOR_ITEM,
   CURSOR_MEMBER,
+  CURSOR_MTU,
   CURSOR_PIECE,
   CURSOR_ROUTE,
   CURSOR_TRAIN,
@@ -71,7 +72,7 @@ import { putDataHeader } from "./amt";
 import { absolute } from "./batch";
 import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "./cmsg";
 import { count } from "./counters";
-import { ecnOf, ipv4HeaderLength, takeHop } from "./datagram";
+import { ecnOf, ipv4HeaderLength, takeHop, udpHeaders } from "./datagram";
 import { putFragment, putSegment } from "./pieces";
 import {
   routeCount,
@@ -82,7 +83,7 @@ import {
   TUNNEL_SHIFT,
   tunnelAt,
 } from "./routes";
-import { udpHeaders } from "./ingest";
+import { firstRound, nextRound, tunnelMtu } from "./rounds";
 
 /** Octets that the largest train may take. */
 const TRAIN_ROOM: u32 = 65536;
@@ -116,15 +117,24 @@ export function relayFill(): u32 {
     }
     const route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
     const first = load<u32>(ARENA_CURSOR, CURSOR_MEMBER);
-    const members = min<u32>(routeCount(route) - first, TX_CAPACITY - messages);
-    putMessages(train, routeList(route) + ((<usize>first) << 2), members, messages);
-    messages += members;
-    if (first + members == routeCount(route)) {
-      train = 0;
-      store<u32>(ARENA_CURSOR, 0, CURSOR_MEMBER);
+    const mtu = load<u32>(ARENA_CURSOR, CURSOR_MTU);
+    let next = first;
+    if (!mtu) {
+      const members = min<u32>(routeCount(route) - first, TX_CAPACITY - messages);
+      putMessages(train, routeList(route) + ((<usize>first) << 2), members, messages);
+      messages += members;
+      next += members;
     } else {
-      store<u32>(ARENA_CURSOR, first + members, CURSOR_MEMBER);
+      for (; next < routeCount(route) && messages < <u32>TX_CAPACITY; next++) {
+        const place = routeList(route) + ((<usize>next) << 2);
+        if (tunnelMtu(load<u32>(place)) == mtu) putMessages(train, place, 1, messages++);
+      }
     }
+    if (next == routeCount(route)) {
+      train = 0;
+      next = 0;
+    }
+    store<u32>(ARENA_CURSOR, next, CURSOR_MEMBER);
   }
   store<u32>(ARENA_CURSOR, <u32>train, CURSOR_TRAIN);
   return messages;
@@ -210,17 +220,21 @@ function nextTrain(staged: u32): usize {
   return train;
 }
 
-/** Goes on to the next route with waiting items. Returns the first of them, or 0. */
+/** Goes on to the route's next round or the next route. Returns the first item to send, or 0. */
 function nextRoute(): usize {
   let route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
   if (!route) return 0;
-  let item = <usize>routeDequeueAll(route);
-  if (!item) {
-    // This route's items are all sent.
-    route = routeNext(route);
-    store<u32>(ARENA_CURSOR, <u32>route, CURSOR_ROUTE);
-    if (!route) return 0;
-    item = routeDequeueAll(route);
+  let item = nextRound(route);
+  while (!item) {
+    item = <usize>routeDequeueAll(route);
+    if (item) {
+      item = firstRound(route, item);
+    } else {
+      // This route's items are all sent.
+      route = routeNext(route);
+      store<u32>(ARENA_CURSOR, <u32>route, CURSOR_ROUTE);
+      if (!route) return 0;
+    }
   }
   return item;
 }
@@ -245,12 +259,12 @@ function putPiece(item: usize, piece: u32, to: usize, length: u32): void {
   const kind = load<u32>(item, ITEM_KIND);
   if (kind == ITEM_WHOLE) {
     memory.copy(datagram, packet, length);
-    takeHop(datagram);
   } else if (kind == ITEM_FRAGMENTS) {
     putFragment(item, piece, datagram, length);
   } else {
     putSegment(item, piece, datagram, length);
   }
+  takeHop(datagram);
 }
 
 /** Writes what the messages of a train share: its iovec, and its segment size for the kernel. */

@@ -22,6 +22,7 @@ const ROUTE_COUNT: usize = 48; // u32: tunnels in the list
 const ROUTE_FIRST: usize = 52; // u32: first waiting item of this batch, 0 for none
 const ROUTE_LAST: usize = 56; // u32: last one
 const ROUTE_NEXT: usize = 60; // u32: next route with waiting items
+const ROUTE_RELAY: usize = 60; // u32: on a gateway, where no items wait: who sends its packets
 const ROUTE_SHIFT = 6;
 const ROUTE_WORDS: u32 = KEY_LENGTH >> 3;
 
@@ -151,6 +152,15 @@ export function routeNext(route: usize): u32 {
 
 export function routeSetNext(route: usize, next: u32): void {
   store<u32>(route, next, ROUTE_NEXT);
+}
+
+/** The number of the relay that sends the packets of a gateway's route. */
+export function routeRelay(route: usize): u32 {
+  return load<u32>(route, ROUTE_RELAY);
+}
+
+export function routeSetRelay(route: usize, relay: u32): void {
+  store<u32>(route, relay, ROUTE_RELAY);
 }
 
 /** A tunnel's record: its sockaddr, and that one's length at TUNNEL_LENGTH. */

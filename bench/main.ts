@@ -9,7 +9,9 @@ import { labObstacle } from "../src/lab/lab.ts";
 import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { store, type Effort, type Result } from "./result.ts";
+import { runState } from "./state/suite.ts";
 import { runFanout } from "./system/fanout.ts";
+import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
 type Run = (effort: Effort, progress: (line: string) => void) => Promise<Result>;
@@ -18,7 +20,12 @@ const SUITES: Readonly<Record<string, Run>> = {
   engines: micro("engines"),
   core: micro("core"),
   fanout: runFanout,
+  pseudowire: runPseudowire,
+  state: runState,
 };
+
+/** The suites that make network namespaces. */
+const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire", "state"]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {
@@ -44,7 +51,7 @@ async function main(): Promise<void> {
   const effort = values.sanity ? "sanity" : values.quick ? "quick" : "full";
   const names = positionals.length > 0 ? positionals : Object.keys(SUITES);
   for (const name of names) {
-    const obstacle = name === "fanout" ? labObstacle() : undefined;
+    const obstacle = IN_NAMESPACES.has(name) ? labObstacle() : undefined;
     if (obstacle !== undefined) {
       const required = positionals.length > 0 || process.env["CULVERT_REQUIRE_ALL"] === "1";
       if (required) throw new Error(`${name}: ${obstacle}`);

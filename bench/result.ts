@@ -12,6 +12,10 @@ export const UNITS = {
   "ns/packet": "less is better",
   "ns/operation": "less is better",
   "packets/s": "more is better",
+  "bits/s": "more is better",
+  "updates/s": "more is better",
+  octets: "less is better",
+  packets: "less is better",
 } as const;
 export type Unit = keyof typeof UNITS;
 

@@ -7,22 +7,39 @@ function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
+/** How values of a unit are spelled: from which value on, divided by what, with which name. */
+const SCALES: Readonly<Record<Unit, readonly (readonly [number, number, string])[]>> = {
+  "packets/s": [
+    [1e6, 1e6, "Mpps"],
+    [1e3, 1e3, "kpps"],
+    [0, 1, "pps"],
+  ],
+  "bits/s": [
+    [1e9, 1e9, "Gbit/s"],
+    [0, 1e6, "Mbit/s"],
+  ],
+  "updates/s": [[0, 1, "updates/s"]],
+  octets: [
+    [1e6, 1e6, "MB"],
+    [1e3, 1e3, "kB"],
+    [0, 1, "octets"],
+  ],
+  packets: [[0, 1, "packets"]],
+  "ns/packet": [
+    [1e6, 1e6, "ms"],
+    [1e4, 1e3, "µs"],
+    [0, 1, "ns"],
+  ],
+  "ns/operation": [
+    [1e6, 1e6, "ms"],
+    [1e4, 1e3, "µs"],
+    [0, 1, "ns"],
+  ],
+};
+
 /** A value with its unit, scaled: "124 ns", "12.4 µs", "2.78 Mpps". */
 function amount(value: number, unit: Unit): string {
-  const scales: readonly (readonly [number, string])[] =
-    unit === "packets/s"
-      ? [
-          [1e6, "Mpps"],
-          [1e3, "kpps"],
-          [1, "pps"],
-        ]
-      : [
-          [1e6, "ms"],
-          [1e4, "µs"],
-          [1, "ns"],
-        ];
-  const [scale, name] = scales.find(([from]) => value >= from) ?? [1, scales.at(-1)![1]];
-  const divisor = scale === 1e4 ? 1e3 : scale;
+  const [, divisor, name] = SCALES[unit].find(([from]) => value >= from)!;
   return `${digits(value / divisor)} ${name}`;
 }
 

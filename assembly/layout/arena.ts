@@ -51,7 +51,9 @@ export const TALLY_SEGMENTED = 8; // super-packets that were segmented on arriva
 export const TALLY_COMPLETED = 9; // partial checksums that were completed
 export const TALLY_DELIVERED = 10; // datagrams laid out for a device or a receiver
 export const TALLY_ECN_ODD = 11; // pairs of ECN fields that should not meet (RFC 6040 §4.2)
-export const TALLY_COUNT = 12;
+export const TALLY_REDUCED = 12; // datagrams that were cut for tunnels of a smaller MTU
+export const TALLY_NOTED = 13; // datagrams and messages that were too big, and control was shown
+export const TALLY_COUNT = 14;
 
 /** CRC32c tables, 16 of 256 u32, made at start. */
 export const ARENA_CRC = 0x4000;
@@ -79,20 +81,25 @@ export const PUNT_NAME = 16; // sockaddr of the sender, for what came from a soc
 export const PUNT_PACKET = 64;
 export const PUNT_FROM_SOCKET = 0; // an AMT control message
 export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
+export const PUNT_TOO_BIG = 2; // the head of a datagram that does not fit some tunnel
+export const PUNT_UNSENT = 3; // no packet: the system found a message to this sockaddr too big
+export const PUNT_HEAD = 1_232; // octets of it: what an ICMP error quotes at most (RFC 4443 §3.2)
 
 /** A command slot. */
 export const COMMAND_OP = 0; // u32: COMMAND_*
-export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
+export const COMMAND_TUNNEL = 4; // u32: the tunnel's or the relay's number; a CONFIG_* offset
 export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
-export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_ECN may be added to its length
+export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_* may be added to its length
 export const TUNNEL_ECN = 0x100; // the tunnel's data bears the inner ECN field (RFC 9601)
+export const TUNNEL_MTU_SHIFT = 16; // its own largest inner datagram, if less than the lane's; or 0
 export const COMMAND_ROUTE_ADD = 2; // key
 export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
 export const COMMAND_MEMBER_ADD = 4; // key, tunnel: makes the route as well
 export const COMMAND_MEMBER_REMOVE = 5; // key, tunnel
 export const COMMAND_CONFIG = 6; // CONFIG_* offset, u32 value
-export const COMMAND_RELAY = 7; // sockaddr: accept data from this endpoint; length 0: from none
+export const COMMAND_RELAY = 7; // relay, sockaddr: accept its data from there; length 0: from nowhere
 export const COMMAND_SINK_NAME = 8; // sockaddr: send payloads there
+export const COMMAND_ROUTE_RELAY = 9; // key, relay: who sends the packets of a gateway's route
 
 export const COMMAND_PORT_SET = 16; // port's number, u32 PORT_* kind
 export const COMMAND_SESSION_ADD = 17; // session's number, SESSION_KEY_LENGTH octets of key
@@ -106,18 +113,28 @@ export const CONFIG_TUNNEL_MTU = 0; // u32: the largest inner datagram
 export const CONFIG_SEGMENTS = 4; // u32: datagrams in one message, 1 without UDP_SEGMENT
 export const CONFIG_SINK = 8; // u32: SINK_*
 export const CONFIG_SINK_PORT = 12; // u32: UDP port wanted of a receiver; 0: any
-export const CONFIG_RELAY_LENGTH = 16; // u32: octets of CONFIG_RELAY in use
-export const CONFIG_RELAY = 20; // sockaddr of the relay in use
 export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in use
 export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
 
 export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no limit
+export const CONFIG_LEAST_MTU = 88; // u32: a datagram of this length fits every tunnel
+export const CONFIG_NOTED = 92; // u32: a bit for each hash of a source that was noted (TALLY_NOTED)
+export const CONFIG_NOTED_TUNNELS = 96; // u32: likewise, of a tunnel's sockaddr
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone
 export const SINK_TAP = 2; // virtio_net_hdr, Ethernet header, IP datagram
 export const SINK_TAP_PLAIN = 3; // Ethernet header, IP datagram
 export const SINK_PAYLOAD = 4; // UDP payload
+
+/** The relays from which a gateway accepts data: a sockaddr each, its length behind it, 0 for none. */
+export const ARENA_RELAYS = 0x280000;
+export const RELAY_SHIFT = 5; // 32 octets
+export const RELAY_LENGTH = 28; // u32
+export const RELAY_SLOTS = 4096;
+
+/** Datagrams accepted from each relay, u32 that wrap, so that a silent one shows. */
+export const ARENA_HEARD = 0x2a0000;
 
 /** A route's key: which packets it takes. */
 export const KEY_KIND = 0; // u64: family, with KEY_ANY_SOURCE for (*,G)
@@ -179,6 +196,8 @@ export const CURSOR_TRAIN = 28; // u32: train being sent, 0 for none
 export const CURSOR_MEMBER = 32; // u32: next place in the route's list
 export const CURSOR_TRAINS = 36; // u32: trains made, modulo TRAIN_CAPACITY
 export const CURSOR_STAGED = 40; // u32: next free octet of the staging area
+export const CURSOR_FIRST = 44; // u32: first item of the round
+export const CURSOR_MTU = 48; // u32: MTU of the tunnels that the round serves, 0 for all tunnels
 export const CURSOR_PORT = 96; // u32: number of the port that the transmit region is for
 export const CURSOR_INLET = 100; // u32: number of the port that the batch came from
 export const CURSOR_NOW = 104; // u32: milliseconds, when it came

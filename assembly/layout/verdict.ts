@@ -83,5 +83,11 @@ export const VERDICT_L2TP_UNNUMBERED = 67;
 export const VERDICT_L2TP_DEVICE = 68;
 export const VERDICT_L2TP_VLAN = 69;
 
+// Dropped by a control machine.
+export const VERDICT_ICMP_FORBIDDEN = 70;
+
+// Dropped by a gateway whose relays are found by source.
+export const VERDICT_SOURCE_NEEDED = 71;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

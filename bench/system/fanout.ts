@@ -37,7 +37,7 @@ import {
 import type { Row, Shape } from "./rows.ts";
 
 /** Milliseconds from the start of the load to the window, and of the window. */
-interface Timing {
+export interface Timing {
   readonly gateways: readonly number[];
   readonly rounds: number;
   readonly ramp: number;
@@ -165,7 +165,7 @@ async function measure(
 }
 
 /** Datagrams a second that reach the far namespace at saturation. */
-async function rate(row: Row, timing: Timing): Promise<number> {
+export async function rate(row: Row, timing: Timing): Promise<number> {
   const load = await begin(row);
   await setTimeout(timing.ramp);
   const from = row.path.arrived();
@@ -179,7 +179,7 @@ async function rate(row: Row, timing: Timing): Promise<number> {
 }
 
 /** What `check.c` prints. */
-interface Checked {
+export interface Checked {
   readonly received: number;
   readonly wrong: number;
   readonly late: number;
@@ -224,7 +224,7 @@ async function proveSaturated(row: Row, timing: Timing): Promise<void> {
 }
 
 /** What the witness saw while `during` ran. */
-async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
+export async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
   const place = [WITNESS, FIRST_GATEWAY, row.headers, PAYLOAD].map(String);
   const check = row.path.far.start(row.programs.check, place);
   await check.ready();

@@ -4,7 +4,7 @@ import path from "node:path";
 import { requireTool, run } from "../../src/lab/tool.ts";
 import { ROOT } from "../machine.ts";
 
-export const PROGRAMS = ["source", "trains", "check"] as const;
+export const PROGRAMS = ["source", "trains", "check", "pseudowire"] as const;
 export type Native = (typeof PROGRAMS)[number];
 
 /** Paths of the programs, built where they are older than their source. */

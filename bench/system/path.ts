@@ -21,6 +21,8 @@ export const INGRESS = "in0";
 export const EGRESS = "out0";
 export const INGRESS_ADDRESS = "10.77.0.2";
 export const RELAY = "10.78.0.1";
+/** The far namespace itself. */
+export const FAR = "10.78.0.2";
 export const CROWD = "10.79.0.1";
 export const WITNESS = "10.79.0.2";
 
@@ -69,7 +71,7 @@ export class Path {
       this.source.address("s0", `${SOURCE}/24`);
       this.relay.address(INGRESS, `${INGRESS_ADDRESS}/24`);
       this.relay.address(EGRESS, `${RELAY}/24`);
-      this.far.address("far0", "10.78.0.2/24", `${CROWD}/32`, `${WITNESS}/32`);
+      this.far.address("far0", `${FAR}/24`, `${CROWD}/32`, `${WITNESS}/32`);
       this.far.ip("link", "set", "far0", "address", FAR_LINK);
       if (cut) this.relay.ip("link", "set", EGRESS, "gso_max_segs", "1");
       for (const [address, hop] of Object.entries(HOPS)) this.relay.route(address, EGRESS, hop);

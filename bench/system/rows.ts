@@ -108,7 +108,7 @@ export class CulvertRow extends Row {
       this.pinned([
         ...this.#command("relay", "--control", this.#control),
         ...["--local", RELAY, "--ingress", INGRESS],
-        ...["--max-tunnels", "2000", "--max-tunnels-per-address", "2000"],
+        ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
         // Longer than a run, since the silent gateways renew nothing.
         ...["--query-interval", "3600"],
       ]),
@@ -136,6 +136,16 @@ export class CulvertRow extends Row {
       messages: read("egress_messages"),
       calls: read("egress_calls"),
     };
+  }
+
+  /** The relay's own address. */
+  get address(): string {
+    return RELAY;
+  }
+
+  /** How many gateways it holds now. */
+  async tunnels(): Promise<number> {
+    return (await this.#status()).tunnels.length;
   }
 
   async #status(): Promise<Status> {

@@ -28,6 +28,11 @@ export function presenceOf(shape: Shape, key: string): string {
       .map((other) => flagOf(shape.fields, other));
     return `this or ${flags.join(" or ")}`;
   }
+  const rivals = (shape.notBoth ?? []).flatMap((choices) =>
+    choices.includes(key) ? choices.filter((other) => other !== key) : [],
+  );
+  if (rivals.length > 0)
+    return `not with ${rivals.map((other) => flagOf(shape.fields, other)).join(" or ")}`;
   const limit = shape.below[key];
   const atMost = limit === undefined ? "" : `, or half of ${flagOf(shape.fields, limit)}`;
   if (doc.fallback !== undefined) return `default ${doc.fallback}${atMost}`;

@@ -106,6 +106,7 @@ function systemPart(system: System): string[] {
       : `In the file: an entry of \`${system.section}\`.`;
   const rules = [
     ...system.oneOf.map((choices) => `Exactly one of ${code(choices)} is required.`),
+    ...(system.notBoth ?? []).map((choices) => `At most one of ${code(choices)} may be given.`),
     ...Object.entries(system.below).map(
       ([key, other]) => `\`${key}\` must be less than \`${other}\`.`,
     ),
@@ -174,7 +175,8 @@ async function flagParts(): Promise<string[]> {
 
 function driverRows(): string[][] {
   const ours = new Map<string, string[]>();
-  for (const system of Object.values(SYSTEMS))
+  // What the driver does not do has no section in the file, either.
+  for (const system of Object.values(SYSTEMS).filter(({ section }) => section !== undefined))
     for (const key of Object.keys(system.fields))
       for (const name of docOf(system.fields, key).driver?.split(", ") ?? []) {
         const field = `\`${key}\` of a ${system.role}`;

@@ -104,15 +104,17 @@ function readyText(service: Service, instance: Instance): string {
   const { role, name } = instance;
   if (instance.role === "l2tp") return `l2tp with ${instance.config.tunnels.length} tunnels`;
   const config: Readonly<Record<string, unknown>> = { ...instance.config };
-  const choices = SYSTEMS[instance.role].oneOf
+  const { oneOf, notBoth = [] } = SYSTEMS[instance.role];
+  const choices = [...notBoth, ["dns"], ...oneOf]
     .flat()
     .filter((key) => config[key] !== undefined)
-    .map((key) => `${key} ${choiceText(config[key] as string | Endpoint)}`);
+    .map((key) => `${key} ${choiceText(config[key] as string | Endpoint | Endpoint[])}`);
   const who = name === role ? role : `${role} ${name}`;
   const { local } = service.status();
   return [`${who} at ${local.map(endpointText).join(" and ")}`, ...choices].join(", ");
 }
 
-function choiceText(value: string | Endpoint): string {
-  return typeof value === "string" ? value : endpointText(value);
+function choiceText(value: string | Endpoint | readonly Endpoint[]): string {
+  if (typeof value === "string") return value;
+  return [value].flat().map(endpointText).join(" or ");
 }

@@ -1,5 +1,5 @@
 /** A status as people read it: one block for each service, tables for what it holds. */
-import { endpointText } from "../core/address.ts";
+import { endpointText, type Address } from "../core/address.ts";
 import { DROPS, type DropName } from "../core/drops.ts";
 import type { DaemonStatus } from "../runtime/control.ts";
 import type { GroupStatus, ServiceStatus } from "../runtime/service.ts";
@@ -33,6 +33,7 @@ function block(service: ServiceStatus, pid: number): string[] {
   ];
   const parts = [
     tunnels(service),
+    relays(service),
     groups(service),
     l2tpTunnels(service),
     l2tpSessions(service),
@@ -62,6 +63,16 @@ function tunnels(service: ServiceStatus): string[] {
       endpointText(tunnel.local),
       numberText(tunnel.groups),
       durationText(tunnel.sinceSeconds),
+    ]),
+  );
+}
+
+function relays(service: ServiceStatus): string[] {
+  return titled(
+    [{ title: "RELAY" }, { title: "SOURCES" }],
+    (service.relays ?? []).map(({ relay, sources }) => [
+      endpointText(relay),
+      sources.length === 0 ? "any" : sourceList(sources),
     ]),
   );
 }
@@ -169,7 +180,12 @@ function titled(columns: Parameters<typeof table>[0], rows: readonly string[][])
 
 function sourcesText({ mode, sources }: GroupStatus): string {
   if (sources.length === 0) return mode === "exclude" ? "any" : "none";
-  const more = sources.length - SOURCES_MAX;
-  const listed = sources.slice(0, SOURCES_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
+  const listed = sourceList(sources);
   return mode === "exclude" ? `any but ${listed}` : listed;
+}
+
+/** Some addresses, and how many more there are. */
+function sourceList(sources: readonly Address[]): string {
+  const more = sources.length - SOURCES_MAX;
+  return sources.slice(0, SOURCES_MAX).join(", ") + (more > 0 ? ` and ${more} more` : "");
 }

@@ -145,6 +145,17 @@ function choicesBroken(
     const got = chosen.length === 0 ? "none" : chosen.map(spell).join(" and ");
     faults.push({ path: chosen.slice(1, 2), at: "key", expected, got });
   }
+  for (const choices of shape.notBoth ?? []) {
+    const chosen = choices.filter((key) => given(raw, key));
+    if (chosen.length < 2) continue;
+    const expected = `at most one of ${choices.map(spell).join(" and ")}`;
+    faults.push({
+      path: chosen.slice(1, 2),
+      at: "key",
+      expected,
+      got: chosen.map(spell).join(" and "),
+    });
+  }
   for (const [key, other] of Object.entries(shape.needs)) {
     if (!given(raw, key) || given(raw, other)) continue;
     faults.push({ path: [key], at: "key", expected: `${spell(other)} beside it`, got: "none" });
@@ -174,19 +185,22 @@ function familiesBroken(
   raw: Readonly<Record<string, unknown>>,
   spell: Spelling,
 ): Fault[] {
-  const read = (key: string) =>
-    given(raw, key)
-      ? (shape.fields[key]!.safeParse(raw[key]).data as Endpoint | undefined)
-      : undefined;
+  const read = (key: string): readonly Endpoint[] => {
+    const value = given(raw, key) ? shape.fields[key]!.safeParse(raw[key]).data : undefined;
+    return (value === undefined ? [] : [value].flat()) as Endpoint[];
+  };
   return Object.entries(shape.oneFamily ?? {}).flatMap(([key, others]) => {
-    const local = read(key);
-    if (local === undefined || isUnspecified(local.address)) return [];
-    const family = familyOf(local.address);
+    const locals = read(key).map(({ address }) => address);
+    // Any address: that of the family, whichever it is.
+    if (locals.every(isUnspecified)) return [];
     return others.flatMap((other): Fault[] => {
-      const remote = read(other);
-      if (remote === undefined || familyOf(remote.address) === family) return [];
-      const expected = `an IPv${familyOf(remote.address)} address, as ${spell(other)} is`;
-      return [{ path: [key], at: "value", expected, got: shown(raw[key]) }];
+      const families = new Set(read(other).map(({ address }) => familyOf(address)));
+      return [...families]
+        .filter((family) => !locals.some((address) => familyOf(address) === family))
+        .map((family) => {
+          const expected = `an IPv${family} address, as ${spell(other)} is`;
+          return { path: [key], at: "value", expected, got: shown(raw[key]) };
+        });
     });
   });
 }

@@ -7,6 +7,7 @@ import { z } from "zod";
 import type { Address, Endpoint } from "../core/address.ts";
 import {
   endpointText,
+  familyOf,
   formatAddress,
   isLoopback,
   isUnspecified,
@@ -213,20 +214,6 @@ export function filePath<const O extends FieldOptions>(options: O): FieldOf<O, s
   });
 }
 
-/** An endpoint of this host or a wildcard; port 0 lets the system choose. */
-export function localEndpoint<const O extends FieldOptions & { readonly port: number }>(
-  options: O,
-): FieldOf<O, Endpoint> {
-  return field(
-    options,
-    endpoint(
-      options.port,
-      THIS_HOST,
-      (at, octets) => isUnspecified(at.address) || isTunnelEnd(octets),
-    ),
-  );
-}
-
 /** A list of different endpoints of this host, no wildcards; port 0 lets the system choose. */
 export function localEndpoints<const O extends FieldOptions & { readonly port: number }>(
   options: O,
@@ -235,17 +222,43 @@ export function localEndpoints<const O extends FieldOptions & { readonly port: n
   return listField(options, reading, endpointText) as FieldOf<O, [Endpoint, ...Endpoint[]]>;
 }
 
+/** Endpoints of this host or wildcards, at most one for each family. */
+export function gatewayEndpoints<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+): FieldOf<O, Endpoint[]> {
+  return listField(options, ownOrAny(options.port), ({ address }) => `${familyOf(address)}`, {
+    once: "one for each family",
+  });
+}
+
 /** An endpoint of another host. */
 export function remoteEndpoint<const O extends FieldOptions & { readonly port: number }>(
   options: O,
 ): FieldOf<O, Endpoint> {
-  return field(
-    options,
-    endpoint(
-      options.port,
-      "a unicast IPv4 or IPv6 address that is not link-local",
-      (at, octets) => at.port !== 0 && isTunnelEnd(octets),
-    ),
+  return field(options, otherHost(options.port));
+}
+
+/** Different endpoints of other hosts, in order. */
+export function remoteEndpoints<const O extends FieldOptions & { readonly port: number }>(
+  options: O,
+): FieldOf<O, Endpoint[]> {
+  return listField(options, otherHost(options.port), endpointText);
+}
+
+/** An endpoint of this host or a wildcard; port 0 lets the system choose. */
+function ownOrAny(port: number): Reading<Endpoint> {
+  return endpoint(
+    port,
+    THIS_HOST,
+    (at, octets) => isUnspecified(at.address) || isTunnelEnd(octets),
+  );
+}
+
+function otherHost(port: number): Reading<Endpoint> {
+  return endpoint(
+    port,
+    "a unicast IPv4 or IPv6 address that is not link-local",
+    (at, octets) => at.port !== 0 && isTunnelEnd(octets),
   );
 }
 
@@ -382,11 +395,12 @@ function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>)
   return finish(options, schemaOf(reading), reading, false);
 }
 
-/** A list of values; `key`, where given, must differ from value to value. */
+/** A list of values; `key`, where given, must differ from value to value, as `once` says. */
 function listField<const O extends FieldOptions, T>(
   options: O,
   reading: Reading<T>,
   key?: (value: T) => string,
+  { once } = { once: "each one only once" },
 ): FieldOf<O, T[]> {
   const one = schemaOf(reading);
   // One value may stand for a list of one, so that a file reads as a flag does.
@@ -398,8 +412,7 @@ function listField<const O extends FieldOptions, T>(
   const different = list.superRefine((values, context) => {
     const keys = values.map(key);
     for (const [i, text] of keys.entries())
-      if (keys.indexOf(text) < i)
-        context.addIssue({ code: "custom", message: "each one only once", path: [i] });
+      if (keys.indexOf(text) < i) context.addIssue({ code: "custom", message: once, path: [i] });
   });
   return finish(options, different, reading, true);
 }

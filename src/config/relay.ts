@@ -135,6 +135,16 @@ const fields = {
     max: 65_535,
     help: "MTU towards the gateways; the interface's own if left out",
   }),
+  pathMtuDiscovery: toggle({
+    fallback: "on",
+    help: "use a smaller MTU towards a gateway when ICMP tells of one (RFC 7450 §5.3.3.6.1); forgotten after ten minutes",
+  }),
+  leastPathMtu: octets({
+    fallback: 576,
+    min: 68,
+    max: 65_535,
+    help: "the smallest MTU towards a gateway that ICMP can bring about, so that forged messages do little; over IPv6 never less than 1280",
+  }),
   lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads for each endpoint" }),
 };
 

@@ -12,6 +12,8 @@ export interface Shape {
   readonly fields: Fields;
   /** Groups of fields of which exactly one must be given. */
   readonly oneOf: readonly (readonly string[])[];
+  /** Groups of fields of which no two may be given. */
+  readonly notBoth?: readonly (readonly string[])[];
   /** Fields that mean something only beside another one: field -> the other. */
   readonly needs: Readonly<Record<string, string>>;
   /**
@@ -19,7 +21,7 @@ export interface Shape {
    * half of the other.
    */
   readonly below: Readonly<Record<string, string>>;
-  /** Endpoints that must be of the family of others, unless unspecified: field -> the others. */
+  /** Own endpoints, one of which must be of the family of each of others, or unspecified. */
   readonly oneFamily?: Readonly<Record<string, readonly string[]>>;
 }
 

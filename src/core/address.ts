@@ -64,14 +64,33 @@ export function canonicalAddress(text: string): Address | undefined {
   return octets && formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
 }
 
+// Characters of an IPv4 address.
+const DOT = 0x2e;
+const ZERO = 0x30;
+const NINE = 0x39;
+
+/** Four decimal numbers without leading zeros. Written for speed: every Update brings addresses. */
 function parseIpv4(text: string): Uint8Array | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4) return undefined;
   const octets = new Uint8Array(4);
-  for (const [i, part] of parts.entries()) {
-    if (!/^(0|[1-9]\d{0,2})$/.test(part) || Number(part) > 255) return undefined;
-    octets[i] = Number(part);
+  let part = 0;
+  let digits = 0;
+  let value = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === DOT) {
+      if (digits === 0 || part === 3) return undefined;
+      octets[part++] = value;
+      digits = 0;
+      value = 0;
+    } else {
+      if (code < ZERO || code > NINE || (digits > 0 && value === 0)) return undefined;
+      digits++;
+      value = 10 * value + code - ZERO;
+      if (value > 255) return undefined;
+    }
   }
+  if (part !== 3 || digits === 0) return undefined;
+  octets[3] = value;
   return octets;
 }
 

@@ -73,7 +73,11 @@ export const DROPS = [
   row(verdict.VERDICT_MEMBERSHIP_LENGTH, "membership-length", "an IGMP or MLD message cut short"),
   row(verdict.VERDICT_ROUTER_ALERT, "router-alert", "IGMP or MLD without Router Alert"),
   row(verdict.VERDICT_HOP_LIMIT, "hop-limit", "IGMP or MLD with a TTL or hop limit other than 1"),
-  row(verdict.VERDICT_TUNNEL_LIMIT, "tunnel-limit", "the relay holds all the tunnels it may"),
+  row(
+    verdict.VERDICT_TUNNEL_LIMIT,
+    "tunnel-limit",
+    "the relay, or the gateway, holds all the tunnels it may",
+  ),
   row(verdict.VERDICT_GROUP_LIMIT, "group-limit", "the tunnel holds all the groups it may"),
   row(verdict.VERDICT_SOURCE_LIMIT, "source-limit", "the group holds all the sources it may"),
   row(verdict.VERDICT_ADDRESS_LIMIT, "address-limit", "the address holds all the tunnels it may"),
@@ -81,7 +85,7 @@ export const DROPS = [
   row(
     verdict.VERDICT_UNKNOWN_TUNNEL,
     "unknown-tunnel",
-    "a Teardown for a tunnel that is not there",
+    "a Teardown, or ICMP, about a tunnel that is not there",
   ),
   row(verdict.VERDICT_DRAINING, "draining", "the relay is shutting down"),
   row(verdict.VERDICT_BAD_ADDRESS, "bad-address", "an advertised address that cannot be a relay's"),
@@ -104,6 +108,11 @@ export const DROPS = [
   ),
   row(verdict.VERDICT_ECN, "ecn", "met congestion outside, and is not ECN-capable (RFC 6040 §4.2)"),
   row(verdict.VERDICT_DENIED, "denied", "a gateway, group or source that a list does not admit"),
+  row(
+    verdict.VERDICT_SOURCE_NEEDED,
+    "source-needed",
+    "a group asked for without a source, where relays are found by source alone",
+  ),
   row(verdict.VERDICT_QUEUE_FULL, "queue-full", "more arrived at once than a portable port holds"),
   row(verdict.VERDICT_L2TP_VERSION, "l2tp-version", "L2TP version is neither 2 nor 3"),
   row(verdict.VERDICT_L2TP_HEADER, "l2tp-header", "an L2TP header that cannot be one"),
@@ -120,6 +129,11 @@ export const DROPS = [
   row(verdict.VERDICT_L2TP_UNNUMBERED, "l2tp-unnumbered", "no sequence number, but one is wanted"),
   row(verdict.VERDICT_L2TP_DEVICE, "l2tp-device", "the device has no session, or it no device"),
   row(verdict.VERDICT_L2TP_VLAN, "l2tp-vlan", "no session has the frame's VLAN tag"),
+  row(
+    verdict.VERDICT_ICMP_FORBIDDEN,
+    "icmp-forbidden",
+    "too big, and no ICMP error may answer it (RFC 1122 §3.2.2, RFC 4443 §2.4)",
+  ),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

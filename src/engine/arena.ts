@@ -5,6 +5,7 @@
 import {
   ARENA_COMMANDS,
   ARENA_COUNTERS,
+  ARENA_HEARD,
   ARENA_PUNTS,
   ARENA_TALLIES,
   COMMAND_CONFIG,
@@ -13,6 +14,7 @@ import {
   COMMAND_PORT_SET,
   COMMAND_PUT_MOST,
   COMMAND_RELAY,
+  COMMAND_ROUTE_RELAY,
   COMMAND_SESSION_ADD,
   COMMAND_SESSION_PUT,
   COMMAND_SESSION_READY,
@@ -32,6 +34,7 @@ import {
   PUNT_PORT,
   PUNT_SLOTS,
   PUNT_SLOT_SHIFT,
+  RELAY_SLOTS,
   RING_DOORBELL,
   RING_HEAD,
   RING_SLOTS,
@@ -40,6 +43,7 @@ import {
   STAGE_SHIFT,
   TALLY_COUNT,
   TUNNEL_ECN,
+  TUNNEL_MTU_SHIFT,
 } from "../../assembly/layout/arena.ts";
 import {
   AF_INET,
@@ -61,8 +65,11 @@ const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
 /** Writes commands to a lane, in order. What the ring has no room for waits here. */
 export class CommandWriter {
   readonly #octets: Uint8Array;
+  readonly #view: DataView;
   readonly #words: Int32Array;
-  readonly #waiting: Uint8Array[] = [];
+  /** Commands that found no room, from `#first` on; those before it are in the ring by now. */
+  #waiting: Uint8Array[] = [];
+  #first = 0;
 
   /** `ring` is called when the lane must be told to look; after that not until it has looked. */
   constructor(
@@ -70,51 +77,57 @@ export class CommandWriter {
     readonly ring: () => void,
   ) {
     this.#octets = new Uint8Array(arena.buffer);
+    this.#view = new DataView(arena.buffer);
     this.#words = new Int32Array(arena.buffer);
   }
 
   /** Commands that still wait for room; call `flush` again later. */
   get backlog(): number {
-    return this.#waiting.length;
+    return this.#waiting.length - this.#first;
   }
 
-  /** Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field. */
-  tunnel(tunnel: number, endpoint: Endpoint, ecn = false): void {
-    this.#push(COMMAND_TUNNEL_SET, tunnel, (view, octets) =>
-      putSockaddr(view, octets, endpoint, ecn ? TUNNEL_ECN : 0),
-    );
+  /**
+   * Gives tunnel number `tunnel` its endpoint; `ecn` if its data bears the inner ECN field, `mtu` if
+   * its largest inner datagram is less than the lane's, 0 to 65,535.
+   */
+  tunnel(tunnel: number, endpoint: Endpoint, ecn = false, mtu = 0): void {
+    const flags = (ecn ? TUNNEL_ECN : 0) + mtu * 2 ** TUNNEL_MTU_SHIFT;
+    this.#push(COMMAND_TUNNEL_SET, tunnel, (place) => putSockaddr(place, endpoint, flags));
   }
 
   /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */
   route(op: number, group: Address, source: Address | undefined, tunnel = 0): void {
-    this.#push(op, tunnel, (view, octets) => putKey(view, octets, group, source));
+    this.#push(op, tunnel, (place) => putKey(place, group, source));
   }
 
   /** Sets a CONFIG_* value. */
   config(field: number, value: number): void {
-    this.#push(COMMAND_CONFIG, field, (view) => view.setUint32(COMMAND_KEY, value, true));
+    this.#push(COMMAND_CONFIG, field, ({ view, at }) => view.setUint32(at, value, true));
   }
 
-  /** From whom data is accepted. */
-  relay(endpoint: Endpoint | undefined): void {
-    this.#push(COMMAND_RELAY, 0, (view, octets) => putSockaddr(view, octets, endpoint));
+  /** Where data of relay number `relay` is accepted from; undefined: from nowhere. */
+  relay(endpoint: Endpoint | undefined, relay = 0): void {
+    this.#push(COMMAND_RELAY, relay, (place) => putSockaddr(place, endpoint));
+  }
+
+  /** Which relay sends the packets of a gateway's route; number 0 until that is said. */
+  routeRelay(group: Address, source: Address | undefined, relay: number): void {
+    this.#push(COMMAND_ROUTE_RELAY, relay, (place) => putKey(place, group, source));
   }
 
   /** Where a receiver's payloads go. */
   sinkName(endpoint: Endpoint): void {
-    this.#push(COMMAND_SINK_NAME, 0, (view, octets) => putSockaddr(view, octets, endpoint));
+    this.#push(COMMAND_SINK_NAME, 0, (place) => putSockaddr(place, endpoint));
   }
 
   /** Says what the port of this number is: PORT_*. */
   port(port: number, kind: number): void {
-    this.#push(COMMAND_PORT_SET, port, (view) => view.setUint32(COMMAND_KEY, kind, true));
+    this.#push(COMMAND_PORT_SET, port, ({ view, at }) => view.setUint32(at, kind, true));
   }
 
   /** Makes session number `session`; no frame of its device goes through before `sessionReady`. */
   sessionAdd(session: number, key: SessionKey, plan: SessionPlan): void {
-    this.#push(COMMAND_SESSION_ADD, session, (_view, octets) =>
-      octets.set(sessionKey(key), COMMAND_KEY),
-    );
+    this.#push(COMMAND_SESSION_ADD, session, ({ octets, at }) => octets.set(sessionKey(key), at));
     this.sessionChange(session, key, plan);
     this.#push(COMMAND_SESSION_READY, session, () => undefined);
   }
@@ -122,12 +135,12 @@ export class CommandWriter {
   /** Changes all but the key and the device of a session; its numbers and counters go on. */
   sessionChange(session: number, key: SessionKey, plan: SessionPlan): void {
     for (const { offset, octets: all } of sessionParts(key.peer, plan))
-      for (let at = 0; at < all.length; at += COMMAND_PUT_MOST) {
-        const some = all.subarray(at, at + COMMAND_PUT_MOST);
-        this.#push(COMMAND_SESSION_PUT, session, (view, octets) => {
-          view.setUint32(COMMAND_KEY, offset + at, true);
-          view.setUint32(COMMAND_KEY + 4, some.length, true);
-          octets.set(some, COMMAND_KEY + 8);
+      for (let start = 0; start < all.length; start += COMMAND_PUT_MOST) {
+        const some = all.subarray(start, start + COMMAND_PUT_MOST);
+        this.#push(COMMAND_SESSION_PUT, session, ({ octets, view, at }) => {
+          view.setUint32(at, offset + start, true);
+          view.setUint32(at + 4, some.length, true);
+          octets.set(some, at + 8);
         });
       }
   }
@@ -136,33 +149,71 @@ export class CommandWriter {
     this.#push(COMMAND_SESSION_REMOVE, session, () => undefined);
   }
 
-  #push(op: number, tunnel: number, fill: (view: DataView, octets: Uint8Array) => void): void {
+  /** Writes a command into the ring, or where it waits for room there. */
+  #push(op: number, tunnel: number, fill: (place: Place) => void): void {
+    if (this.backlog === 0 && this.#room() > 0) {
+      const tail = this.#words[TAIL]!;
+      write({ octets: this.#octets, view: this.#view, at: slotAt(tail) }, op, tunnel, fill);
+      this.#publish((tail + 1) | 0);
+      return;
+    }
     const octets = new Uint8Array(COMMAND_LENGTH);
-    const view = new DataView(octets.buffer);
-    view.setUint32(COMMAND_OP, op, true);
-    view.setUint32(COMMAND_TUNNEL, tunnel, true);
-    fill(view, octets);
+    write({ octets, view: new DataView(octets.buffer), at: 0 }, op, tunnel, fill);
     this.#waiting.push(octets);
-    if (this.#waiting.length === 1) this.flush();
   }
 
   /** Moves what waits into the ring, as far as there is room. */
   flush(): void {
-    const tailAt = (ARENA_COMMANDS + RING_TAIL) >> 2;
-    const headAt = (ARENA_COMMANDS + RING_HEAD) >> 2;
-    let tail = this.#words[tailAt]!;
-    const free = COMMAND_SLOTS - ((tail - Atomics.load(this.#words, headAt)) | 0);
-    const moved = this.#waiting.splice(0, free);
-    for (const command of moved) {
-      const slot = (tail & (COMMAND_SLOTS - 1)) << COMMAND_SLOT_SHIFT;
-      this.#octets.set(command, ARENA_COMMANDS + RING_SLOTS + slot);
+    let tail = this.#words[TAIL]!;
+    for (let room = Math.min(this.#room(), this.backlog); room > 0; room--) {
+      this.#octets.set(this.#waiting[this.#first++]!, slotAt(tail));
       tail = (tail + 1) | 0;
     }
-    Atomics.store(this.#words, tailAt, tail);
-    const doorbell = (ARENA_COMMANDS + RING_DOORBELL) >> 2;
-    if (tail !== Atomics.load(this.#words, headAt))
-      if (Atomics.exchange(this.#words, doorbell, 1) === 0) this.ring();
+    // What is done with goes when it is the larger part, so that a long queue is not moved often.
+    if (2 * this.#first > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#first);
+      this.#first = 0;
+    }
+    this.#publish(tail);
   }
+
+  /** Free slots of the ring. */
+  #room(): number {
+    return COMMAND_SLOTS - ((this.#words[TAIL]! - Atomics.load(this.#words, HEAD)) | 0);
+  }
+
+  /** Lets the lane see the ring up to `tail`. */
+  #publish(tail: number): void {
+    Atomics.store(this.#words, TAIL, tail);
+    if (tail !== Atomics.load(this.#words, HEAD))
+      if (Atomics.exchange(this.#words, DOORBELL, 1) === 0) this.ring();
+  }
+}
+
+// Words of the command ring.
+const TAIL = (ARENA_COMMANDS + RING_TAIL) >> 2;
+const HEAD = (ARENA_COMMANDS + RING_HEAD) >> 2;
+const DOORBELL = (ARENA_COMMANDS + RING_DOORBELL) >> 2;
+
+/** Where something is written. */
+interface Place {
+  readonly octets: Uint8Array;
+  readonly view: DataView;
+  readonly at: number;
+}
+
+/** Where the command numbered `tail` lies. */
+function slotAt(tail: number): number {
+  return ARENA_COMMANDS + RING_SLOTS + ((tail & (COMMAND_SLOTS - 1)) << COMMAND_SLOT_SHIFT);
+}
+
+/** Writes a whole command; `fill` writes its key over zeros. */
+function write(place: Place, op: number, tunnel: number, fill: (place: Place) => void): void {
+  const { octets, view, at } = place;
+  view.setUint32(at + COMMAND_OP, op, true);
+  view.setUint32(at + COMMAND_TUNNEL, tunnel, true);
+  octets.fill(0, at + COMMAND_KEY, at + COMMAND_LENGTH);
+  fill({ octets, view, at: at + COMMAND_KEY });
 }
 
 /** A packet that a lane left to the control thread. */
@@ -230,6 +281,11 @@ export function readLedger(arena: WebAssembly.Memory): Ledger {
   };
 }
 
+/** Datagrams that a gateway's lane accepted from each relay, modulo 2^32; a view that follows. */
+export function heardOf(arena: WebAssembly.Memory): Uint32Array {
+  return new Uint32Array(arena.buffer, ARENA_HEARD, RELAY_SLOTS);
+}
+
 /** The sum of several ledgers, such as those of all lanes and of lanes that died. */
 export function addLedgers(ledgers: readonly Ledger[]): Ledger {
   const sum = (rows: readonly (readonly number[])[], length: number): number[] =>
@@ -248,21 +304,16 @@ export function addLedgers(ledgers: readonly Ledger[]): Ledger {
   };
 }
 
-/** Writes an endpoint as a sockaddr at COMMAND_KEY, its length and flags behind it; 0 for none. */
-function putSockaddr(
-  view: DataView,
-  octets: Uint8Array,
-  endpoint: Endpoint | undefined,
-  flags = 0,
-): void {
+/** Writes an endpoint as a sockaddr, its length and flags behind it; nothing for none. */
+function putSockaddr({ octets, view, at }: Place, endpoint: Endpoint | undefined, flags = 0): void {
   if (!endpoint) return;
   const address = octetsOf(endpoint.address);
   const isV4 = address.length === 4;
-  view.setUint16(COMMAND_KEY + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
-  view.setUint16(COMMAND_KEY + SOCKADDR_PORT, endpoint.port);
-  octets.set(address, COMMAND_KEY + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
+  view.setUint16(at + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
+  view.setUint16(at + SOCKADDR_PORT, endpoint.port);
+  octets.set(address, at + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
   const length = isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
-  view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, length | flags, true);
+  view.setUint32(at + SOCKADDR_IN6_LENGTH, length | flags, true);
 }
 
 /** The endpoint of a sockaddr at `at`, or undefined for another family. */
@@ -276,14 +327,14 @@ function getSockaddr(view: DataView, octets: Uint8Array, at: number): Endpoint |
   return undefined;
 }
 
-/** Writes a route's key at COMMAND_KEY. */
-function putKey(view: DataView, octets: Uint8Array, group: Address, source?: Address): void {
+/** Writes a route's key. */
+function putKey({ octets, view, at }: Place, group: Address, source?: Address): void {
   const address = octetsOf(group);
   const family = address.length === 4 ? 4 : 6;
   const kind = source === undefined ? family | KEY_ANY_SOURCE : family;
-  view.setUint32(COMMAND_KEY, kind, true);
-  octets.set(address, COMMAND_KEY + KEY_GROUP);
-  if (source !== undefined) octets.set(octetsOf(source), COMMAND_KEY + KEY_SOURCE);
+  view.setUint32(at, kind, true);
+  octets.set(address, at + KEY_GROUP);
+  if (source !== undefined) octets.set(octetsOf(source), at + KEY_SOURCE);
 }
 
 function octetsOf(address: Address): Uint8Array {

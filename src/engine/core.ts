@@ -48,6 +48,7 @@ export interface Core {
   tally(which: number, amount: number): void;
   sent(first: number, messages: number): void;
   unsent(first: number, messages: number, verdict: number): void;
+  unsentTooBig(first: number): void;
   ringFree(ring: number, slots: number, shift: number): number;
   ringOldest(ring: number, slots: number, shift: number): number;
   ringPublish(ring: number): void;

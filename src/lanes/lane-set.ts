@@ -136,15 +136,17 @@ export class LaneSet {
 
   /** Sees to it that commands which found no room follow soon. */
   flush(): void {
-    clearTimeout(this.#flushing);
-    this.#flushing = undefined;
+    if (this.#flushing !== undefined) return;
     let backlog = 0;
     for (const { commands } of this.#lanes) {
       if (commands.backlog > 0) commands.flush();
       backlog += commands.backlog;
     }
     if (backlog > 0 && !this.#stopping)
-      this.#flushing = setTimeout(() => this.flush(), FLUSH_AGAIN);
+      this.#flushing = setTimeout(() => {
+        this.#flushing = undefined;
+        this.flush();
+      }, FLUSH_AGAIN);
   }
 
   /** The counters of all lanes together, also those of lanes that died. */

@@ -46,6 +46,8 @@ export interface Stage {
   begin(messages: number, port: number): void;
   /** Writes what is to be sent to the transmit region; 0 when done. Absent: nothing is sent. */
   readonly fill?: () => number;
+  /** Hears that the system found message `first` of the transmit region too big. */
+  readonly tooBig?: (first: number) => void;
 }
 
 /** Packets that the core keeps for some time, without one that arrives. */
@@ -83,7 +85,7 @@ export class Lane {
   /** Messages of each region's last batch, whose headers must be set up again. */
   readonly #used = new Map<number, number>();
   /** What makes the batch that is not all sent yet. */
-  #filling: Pick<Stage, "fill"> | undefined;
+  #filling: Pick<Stage, "fill" | "tooBig"> | undefined;
   /** The transmit region's messages that wait: from `#first`, `#pending` of them. */
   #first = 0;
   #pending = 0;
@@ -202,7 +204,7 @@ export class Lane {
   }
 
   /** Sends a batch that the core has begun. */
-  #send(batch: Pick<Stage, "fill">): void {
+  #send(batch: Pick<Stage, "fill" | "tooBig">): void {
     this.#filling = batch;
     this.#drain();
     this.#settle();
@@ -285,13 +287,20 @@ export class Lane {
         if (taken === -errno.EIO) this.#singly();
         const done = taken > 0 ? taken : 1;
         if (taken > 0) this.#core.sent(this.#first, taken);
-        else this.#core.unsent(this.#first, 1, sendVerdict(-taken));
+        else this.#refused(-taken);
         this.#first += done;
         this.#pending -= done;
       }
       this.#refill();
     }
     this.#unpark();
+  }
+
+  /** The system does not take the first message that waits. */
+  #refused(number: number): void {
+    this.#core.unsent(this.#first, 1, sendVerdict(number));
+    // Some kernels call a train of datagrams that are too big invalid.
+    if (number === errno.EMSGSIZE || number === errno.EINVAL) this.#filling?.tooBig?.(this.#first);
   }
 
   /**

@@ -20,6 +20,8 @@ export interface Inlet {
   readonly frame: number;
   /** The socket's UDP port, for FRAME_UDP. */
   readonly port?: number;
+  /** True for a gateway's AMT socket besides the first, of the other family. */
+  readonly amt?: boolean;
 }
 
 /** What a lane of any role is made of. */
@@ -31,7 +33,7 @@ export interface LaneBase {
 /** The ports of a lane that has the same ones from start to end. */
 export interface FixedPorts {
   readonly role: "relay" | "gateway";
-  /** The AMT socket first; then a relay's ingress, or a gateway's device. */
+  /** The AMT socket first, a gateway's other one; then a relay's ingress, or a gateway's device. */
   readonly inlets: readonly Inlet[];
   /** Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. */
   readonly outlet:
@@ -100,12 +102,15 @@ export function regionAddress(index: number): number {
 
 /**
  * The receive region of each inlet. A batch is done with before the next one is read, so inlets of
- * FRAME_UDP, of which there may be many, share one.
+ * FRAME_UDP, of which there may be many, share one, and so do AMT sockets.
  */
-export function regionsOf(inlets: readonly Pick<Inlet, "frame">[]): number[] {
+export function regionsOf(
+  inlets: readonly { readonly frame: number; readonly amt?: boolean | undefined }[],
+): number[] {
   let count = 0;
   let shared: number | undefined;
-  const regions = inlets.map(({ frame }) => {
+  const regions = inlets.map(({ frame, amt }) => {
+    if (amt) return 0;
     if (frame !== FRAME_UDP) return count++;
     return (shared ??= count++);
   });

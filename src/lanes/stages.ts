@@ -20,13 +20,15 @@ export interface Inflow {
   readonly frame: number;
   /** The socket's UDP port, for FRAME_UDP. */
   readonly udpPort?: number | undefined;
+  /** True for a gateway's AMT socket besides the first. */
+  readonly amt?: boolean | undefined;
 }
 
 /** The number of the one port that AMT's lanes send to: their core names no other. */
 const OUTLET = 0;
 
 /**
- * Prepares the receive regions and gives the lane its ports: `inflows` are the AMT socket, then a
+ * Prepares the receive regions and gives the lane its ports: `inflows` are the AMT sockets, then a
  * relay's ingress or a gateway's device; `outlet` may be one of them. Returns the inflows' numbers.
  */
 export function openFixed(
@@ -54,7 +56,7 @@ function fixedStages(
 ): Stage[] {
   const regions = regionsOf(inflows);
   const view = new DataView(arena.memory.buffer);
-  return inflows.map(({ frame, udpPort }, index): Stage => {
+  return inflows.map(({ frame, udpPort, amt }, index): Stage => {
     const region = regions[index]!;
     core.rxPrepare(region, frame);
     if (role === "relay")
@@ -67,8 +69,9 @@ function fixedStages(
               core.ingest(region, messages, frame);
             },
             fill: () => core.relayFill(),
+            tooBig: (first) => core.unsentTooBig(first),
           };
-    return index === 0
+    return index === 0 || amt
       ? {
           region,
           begin: (messages) => core.gatewayReceive(region, messages),

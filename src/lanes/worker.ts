@@ -101,20 +101,24 @@ function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStag
 /** Ports over the plan's descriptors. One descriptor has one port. */
 function openInlets(plan: FixedPorts, arena: ArenaView): Inflow[] {
   const regions = regionsOf(plan.inlets);
-  return plan.inlets.map(({ kind, fd, frame, port: udpPort }, index) => {
+  return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt }, index) => {
     const region = regions[index]!;
     const port =
       kind === "device"
         ? new DevicePort(arena, fd, region, frameHeader(frame))
         : new SocketPort(arena, fd, region);
-    return { port, frame, udpPort };
+    return { port, frame, udpPort, amt };
   });
 }
 
 /** A relay and a gateway with a device send on a port they read, too; a receiver has its own. */
-function openOutlet({ outlet }: FixedPorts, arena: ArenaView, inflows: readonly Inflow[]): Port {
+function openOutlet(
+  { inlets, outlet }: FixedPorts,
+  arena: ArenaView,
+  inflows: readonly Inflow[],
+): Port {
   if (outlet === "socket") return inflows[0]!.port;
-  if (outlet === "device") return inflows[1]!.port;
+  if (outlet === "device") return inflows[inlets.findIndex(({ kind }) => kind === "device")]!.port;
   if (outlet.kind === "stream") return new StreamPort(arena, outlet.fd);
   if (outlet.kind === "capture") return new CaptureOutlet(arena, outlet.fd);
   return new SocketPort(arena, outlet.fd, regionAddress(1));

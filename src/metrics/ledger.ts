@@ -51,6 +51,8 @@ const TALLIES: readonly (readonly [number, string])[] = [
   [arena.TALLY_RECEIVE_CALLS, "receive_calls"],
   [arena.TALLY_COMMANDS, "commands_applied"],
   [arena.TALLY_FRAGMENTED, "datagrams_fragmented"],
+  [arena.TALLY_REDUCED, "datagrams_fragmented_for_path"],
+  [arena.TALLY_NOTED, "too_big_noted"],
   [arena.TALLY_SEGMENTED, "super_packets_segmented"],
   [arena.TALLY_COMPLETED, "checksums_completed"],
   [arena.TALLY_ECN_ODD, "ecn_unexpected"],

@@ -12,13 +12,15 @@ import { watch, type Watch } from "./poll.ts";
 const AF_UNIX = 1;
 /** The longest path of a socket (unix(7): sun_path less its final zero). */
 const PATH_MAX = 107;
+/** Octets wanted of the kernel's buffers: a program may be late by some batches. */
+const BUFFER = 4 * 1024 * 1024;
 /** Connections that wait until they are taken, or hung up on. */
 const BACKLOG = 16;
 
 export interface FrameServerOptions {
   /** The socket's path, below 108 octets. */
   readonly path: string;
-  /** Octets wanted of the kernel's buffers for the connection; see `sizeBuffer`. */
+  /** Octets wanted of the kernel's buffers for the connection, see `sizeBuffer`; 4 MiB if left out. */
   readonly sendBuffer?: number;
   readonly receiveBuffer?: number;
 }
@@ -92,8 +94,8 @@ export class FrameServer {
         continue;
       }
       this.#client = fd;
-      sizeBuffer(fd, "send", this.#options.sendBuffer);
-      sizeBuffer(fd, "receive", this.#options.receiveBuffer);
+      sizeBuffer(fd, "send", this.#options.sendBuffer ?? BUFFER);
+      sizeBuffer(fd, "receive", this.#options.receiveBuffer ?? BUFFER);
       this.#connected(fd);
     }
   }

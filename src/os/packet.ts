@@ -261,7 +261,8 @@ function assemble(steps: readonly Step[]): Instruction[] {
   }));
 }
 
-function attachFilter(fd: number, program: readonly Instruction[], subject: string): void {
+/** Lets only those packets come that the program takes. */
+export function attachFilter(fd: number, program: readonly Instruction[], subject: string): void {
   const octets = new Uint8Array(8 * program.length);
   const view = new DataView(octets.buffer);
   for (const [i, { code, yes, no, value }] of program.entries()) {

@@ -4,7 +4,7 @@
  */
 import { RX_HEADERS } from "../../assembly/layout/arena.ts";
 import { MMSGHDR_LENGTH, MMSGHDR_SHIFT } from "../../assembly/layout/system.ts";
-import { EPIPE } from "../os/errno.ts";
+import { EAGAIN, ENOBUFS, EPIPE } from "../os/errno.ts";
 import type { ArenaView, Port } from "./port.ts";
 import { SocketPort } from "./socket.ts";
 
@@ -27,5 +27,14 @@ export class FramesPort extends SocketPort implements Port {
       if (this.#words[(header + MMSGHDR_LENGTH) >> 2] === 0) return i > 0 ? i : -EPIPE;
     }
     return count;
+  }
+
+  /**
+   * As `Port` says, but a program that does not keep up loses frames, as with any device: it must not
+   * hold up a lane that others use.
+   */
+  override send(first: number, count: number): number {
+    const taken = super.send(first, count);
+    return taken === -EAGAIN ? -ENOBUFS : taken;
   }
 }

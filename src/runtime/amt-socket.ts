@@ -1,6 +1,8 @@
 /** The UDP sockets of one AMT endpoint, a socket for each lane. */
 import { networkInterfaces } from "node:os";
+import { FRAME_IP } from "../../assembly/layout/arena.ts";
 import { canonicalAddress, familyOf, isLoopback, type Endpoint } from "../core/address.ts";
+import type { Inlet } from "../lanes/plan.ts";
 import { close } from "../os/libc.ts";
 import { readLink } from "../os/link.ts";
 import { openUdp, sendDatagram, type UdpSocket } from "../os/udp.ts";
@@ -14,15 +16,15 @@ const USUAL_MTU = 1500;
 /** Octets of outer IP, UDP and AMT header (RFC 7450 §5.3.3.6.1). */
 const OVERHEAD = { 4: 30, 6: 50 } as const;
 
-/** What a machine's control messages leave through. */
+/** What a gateway's control messages leave through: sockets of the families that it uses. */
 export interface ControlSocket {
-  readonly local: Endpoint;
+  readonly locals: readonly Endpoint[];
   /** Sends a control message. What the system refuses is counted: the protocol repeats it. */
   send(octets: Uint8Array, to: Endpoint): void;
   close(): void;
 }
 
-export class AmtSocket implements ControlSocket {
+export class AmtSocket {
   readonly sockets: readonly UdpSocket[];
   readonly local: Endpoint;
   /** Sends that the system refused. */
@@ -30,9 +32,10 @@ export class AmtSocket implements ControlSocket {
 
   /**
    * Opens `lanes` sockets on `local`; the kernel spreads the peers over them. Where data is to
-   * arrive, it may come in trains, and without UDP checksums over IPv6 too (RFC 6935 §5).
+   * arrive, it may come in trains, and without UDP checksums over IPv6 too (RFC 6935 §5). DF is
+   * always set; with `ignorePathMtu` the system heeds the MTU of its own device alone.
    */
-  constructor(local: Endpoint, lanes: number, takesData: boolean) {
+  constructor(local: Endpoint, lanes: number, takesData: boolean, ignorePathMtu = false) {
     const sockets: UdpSocket[] = [];
     try {
       for (let lane = 0; lane < lanes; lane++) {
@@ -45,6 +48,7 @@ export class AmtSocket implements ControlSocket {
             trafficClass: takesData,
             zeroChecksum: takesData,
             dontFragment: true,
+            ignorePathMtu,
             receiveBuffer: BUFFER,
             sendBuffer: BUFFER,
           }),
@@ -63,6 +67,7 @@ export class AmtSocket implements ControlSocket {
     return this.sockets.every((socket) => socket.gso);
   }
 
+  /** Sends a control message. What the system refuses is counted: the protocol repeats it. */
   send(octets: Uint8Array, to: Endpoint): void {
     if (sendDatagram(this.sockets[0]!.fd, octets, to) < 0) this.refused++;
   }
@@ -72,9 +77,62 @@ export class AmtSocket implements ControlSocket {
   }
 }
 
+/** The largest inner datagram where the path's MTU is `mtu`, to or from an address like `local`. */
+export function innerMtu(local: Endpoint, mtu: number): number {
+  return mtu - OVERHEAD[familyOf(local.address)];
+}
+
+/** A gateway's sockets: an AMT socket for each family in which it reaches relays. */
+export class GatewaySockets implements ControlSocket {
+  readonly #sockets: readonly AmtSocket[];
+
+  /** Opens one for each of `locals`. Throws OsError. */
+  constructor(locals: readonly Endpoint[], lanes: number) {
+    const sockets: AmtSocket[] = [];
+    try {
+      for (const local of locals) sockets.push(new AmtSocket(local, lanes, true));
+    } catch (error) {
+      for (const socket of sockets) socket.close();
+      throw error;
+    }
+    this.#sockets = sockets;
+  }
+
+  get locals(): readonly Endpoint[] {
+    return this.#sockets.map(({ local }) => local);
+  }
+
+  /** What a lane reads of them. */
+  inlets(lane: number): Inlet[] {
+    return this.#sockets.map(({ sockets }, i) => ({
+      kind: "socket",
+      fd: sockets[lane]!.fd,
+      frame: FRAME_IP,
+      amt: i > 0,
+    }));
+  }
+
+  send(octets: Uint8Array, to: Endpoint): void {
+    socketFor(this.#sockets, to)?.send(octets, to);
+  }
+
+  close(): void {
+    for (const socket of this.#sockets) socket.close();
+  }
+}
+
+/** The one of the family of `to`; undefined if there is none. */
+export function socketFor<T extends { readonly local: Endpoint }>(
+  sockets: readonly T[],
+  to: Endpoint,
+): T | undefined {
+  const family = familyOf(to.address);
+  return sockets.find(({ local }) => familyOf(local.address) === family);
+}
+
 /** The largest inner datagram for the interface that has this address, or for an MTU given. */
 export function tunnelMtu(local: Endpoint, mtu?: number): number {
-  return (mtu ?? linkMtu(local)) - OVERHEAD[familyOf(local.address)];
+  return innerMtu(local, mtu ?? linkMtu(local));
 }
 
 function linkMtu(local: Endpoint): number {

@@ -3,20 +3,10 @@
  * name (RFC 8777 §2.6).
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ReceiveConfig } from "../config/receive.ts";
-import {
-  familyOf,
-  formatAddress,
-  type Address,
-  type Endpoint,
-  type Family,
-} from "../core/address.ts";
+import { formatAddress, type Address, type Endpoint, type Family } from "../core/address.ts";
 import type { Entropy, Millis } from "../core/machine.ts";
-import { ConfigError } from "../core/errors.ts";
 import { TYPE_A, TYPE_AAAA } from "../os/resolver/message.ts";
-import { SystemEntropy } from "../os/entropy.ts";
 import { Resolver } from "../os/resolver/resolver.ts";
-import { systemServers } from "../os/resolver/servers.ts";
 import {
   candidatesOf,
   type Candidate,
@@ -37,17 +27,13 @@ const RESOLUTION_DELAY: Millis = 50;
 /** Takes relays that were found, the best first. */
 export type RelayOffer = (candidates: readonly Candidate[]) => void;
 
-/**
- * Looks for relays and offers them, the best first: once or, when some are known earlier than
- * others, twice, the second time all of them; none if there are none.
- */
-export type FindRelays = (offer: RelayOffer) => void;
-
 export interface DirectoryOptions {
   /** DNS servers, asked in turn. */
   readonly servers: readonly Endpoint[];
   /** The families in which relays can be reached, the preferred one first. */
   readonly families: readonly Family[];
+  /** The relays of sources without records, the best first. */
+  readonly known?: readonly Candidate[];
   readonly entropy: Entropy;
 }
 
@@ -61,7 +47,8 @@ export class RelayDirectory {
   }
 
   /**
-   * Offers the relays of `source`, and returns why there are none; undefined if there are some.
+   * Offers the relays of `source`, the best first: once or, when some are known earlier than others,
+   * twice, the second time all of them; none if there are none. Returns why there are none; undefined if there are some.
    * Never rejects.
    */
   async find(source: Address, offer: RelayOffer): Promise<string | undefined> {
@@ -71,7 +58,7 @@ export class RelayDirectory {
       .flatMap((rdata) => parseRelayRecord(rdata) ?? [])
       .sort((a, b) => a.precedence - b.precedence);
     const found: ResolvedRecord[] = records.map((record) => ({ record, addresses: own(record) }));
-    const { families, entropy } = this.#options;
+    const { families, known = [], entropy } = this.#options;
     const named = [...records.keys()]
       .filter((i) => records[i]!.relay.kind === "name")
       .slice(0, NAMES_MOST);
@@ -83,16 +70,17 @@ export class RelayDirectory {
         }),
       );
       const early = await Promise.race([all.then(() => false), sleep(RESOLUTION_DELAY, true)]);
-      const known = early ? candidatesOf(found, families, entropy) : [];
-      if (known.length > 0) offer(known);
+      const some = early ? candidatesOf(found, families, entropy) : [];
+      if (some.length > 0) offer(some);
       await all;
     }
     const candidates = candidatesOf(found, families, entropy);
-    offer(candidates);
+    offer(records.length > 0 ? candidates : known);
     if (candidates.length > 0) return undefined;
     if (answer.kind === "failed") return `DNS: ${answer.reason}`;
-    if (values.length === 0) return `DNS: ${source} has no AMTRELAY record`;
-    return `DNS: no AMTRELAY record of ${source} names a relay that can be used`;
+    if (values.length > 0)
+      return `DNS: no AMTRELAY record of ${source} names a relay that can be used`;
+    return known.length > 0 ? undefined : `DNS: ${source} has no AMTRELAY record`;
   }
 
   /** Ends what is being looked up. */
@@ -112,21 +100,6 @@ export class RelayDirectory {
     });
     return (await Promise.all(each)).flat();
   }
-}
-
-/**
- * The DNS for a receiver, if its relays come from there: its stream's source has the records. Throws
- * ConfigError if no source is named.
- */
-export function openDirectory({ dns, local, url }: ReceiveConfig): RelayDirectory | undefined {
-  if (dns === undefined) return undefined;
-  if (url.source === undefined)
-    throw new ConfigError("receive.url", "a source beside dns: amt://SOURCE@GROUP:PORT", url.group);
-  return new RelayDirectory({
-    servers: dns === "system" ? systemServers() : [dns],
-    families: [familyOf(local.address)],
-    entropy: new SystemEntropy(),
-  });
 }
 
 /** The address that a record has itself. */

@@ -25,10 +25,11 @@ import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
 import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { MembershipQuery } from "../wire/membership.ts";
-import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
+import { GatewaySockets, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Driver } from "./driver.ts";
-import { ownEndpoint, Reception } from "./reception.ts";
+import { Reception } from "./reception.ts";
+import { planRelays } from "./relay-plan.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
 /** Where our queries on the device come from. Hosts want a link-local one for MLD (RFC 3810 §5.1.14). */
@@ -62,22 +63,20 @@ class RunningGateway implements Service {
 
   constructor(name: string, config: GatewayConfig) {
     this.#config = config;
-    const socket = new AmtSocket(ownEndpoint(config), config.lanes, true);
+    const plan = planRelays("gateway", config);
+    const socket = new GatewaySockets(plan.locals, config.lanes);
     this.#reception = new Reception({
       name,
       role: "gateway",
       socket,
-      relay: config.relay,
-      discovery: config.discovery,
+      plan,
+      tunnels: config.maxTunnels,
       quirks: config.quirks,
       replace: true,
       lanes: () =>
-        socket.sockets.map(({ fd }, lane) => ({
+        this.#devices.map(({ fd }, lane) => ({
           role: "gateway",
-          inlets: [
-            { kind: "socket", fd, frame: FRAME_IP },
-            { kind: "device", fd: this.#devices[lane]!.fd, frame: this.#frame },
-          ],
+          inlets: [...socket.inlets(lane), { kind: "device", fd, frame: this.#frame }],
           outlet: "device",
         })),
       prime: (commands) => commands.config(CONFIG_SINK, this.#sink),
@@ -124,9 +123,9 @@ class RunningGateway implements Service {
     for (const device of this.#devices) close(device.fd);
   }
 
-  /** The device's MTU: what a tunnel of the underlay in use carries. */
+  /** The device's MTU: the most that a tunnel of an underlay in use carries. */
   get #mtu(): number {
-    return tunnelMtu(this.#reception.socket.local);
+    return Math.max(...this.#reception.socket.locals.map((local) => tunnelMtu(local)));
   }
 
   /** What stands before a packet on the device. */

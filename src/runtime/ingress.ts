@@ -28,6 +28,9 @@ import { Driver } from "./driver.ts";
 /** Octets of kernel buffer for what arrives while the lane sends. */
 const BUFFER = 32 * 1024 * 1024;
 
+/** A device's MTU: what is too large for a tunnel must come out of it, or nobody tells the source. */
+const DEVICE_MTU = 65_535;
+
 /** Packets that wait in a device while the lane sends; the kernel's default is 500. */
 const QUEUE = 8_192;
 
@@ -128,7 +131,7 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
   const inlets = opened((keep) => {
     keep(device);
     setQueueLength(name, QUEUE);
-    setMtu(name, mtu);
+    setMtu(name, DEVICE_MTU);
     setUp(name, true);
     const first: Inlet = { kind: "device", fd, frame: vnetHeader ? FRAME_VNET : FRAME_IP };
     return [first, ...Array.from({ length: lanes - 1 }, () => keep(openTap(name)))];

@@ -1,6 +1,6 @@
 /** What a receiver works with: descriptors that its lane's Worker reads and writes. */
 import { closeSync, constants, fstatSync, openSync } from "node:fs";
-import { FRAME_IP, SINK_PAYLOAD, SINK_TUN_PLAIN } from "../../assembly/layout/arena.ts";
+import { SINK_PAYLOAD, SINK_TUN_PLAIN } from "../../assembly/layout/arena.ts";
 import type { Output } from "../config/endpoint.ts";
 import type { ReceiveConfig } from "../config/receive.ts";
 import { familyOf, unspecified, type Endpoint } from "../core/address.ts";
@@ -8,8 +8,7 @@ import { OsError } from "../core/errors.ts";
 import type { LanePorts } from "../lanes/lane-set.ts";
 import type { FixedPorts } from "../lanes/plan.ts";
 import { openUdp } from "../os/udp.ts";
-import { AmtSocket, type ControlSocket } from "./amt-socket.ts";
-import { ownEndpoint } from "./reception.ts";
+import { GatewaySockets, type ControlSocket } from "./amt-socket.ts";
 
 export interface ReceiveMeans {
   readonly socket: ControlSocket;
@@ -18,15 +17,14 @@ export interface ReceiveMeans {
   close(): Promise<void>;
 }
 
-/** Opens the socket and the output of a receiver. Throws OsError. */
-export function openMeans(config: ReceiveConfig): ReceiveMeans {
-  const socket = new AmtSocket(ownEndpoint(config), 1, true);
+/** Opens the sockets and the output of a receiver. Throws OsError. */
+export function openMeans(config: ReceiveConfig, locals: readonly Endpoint[]): ReceiveMeans {
+  const socket = new GatewaySockets(locals, 1);
   try {
-    const { fd } = socket.sockets[0]!;
     const outlet = openOutlet(config.output);
     return {
       socket,
-      lane: { role: "gateway", inlets: [{ kind: "socket", fd, frame: FRAME_IP }], outlet },
+      lane: { role: "gateway", inlets: socket.inlets(0), outlet },
       close: async () => closeOutput(outlet.fd),
     };
   } catch (error) {

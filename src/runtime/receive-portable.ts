@@ -13,7 +13,7 @@ import { DgramPort, type DgramLosses } from "../ports/dgram.ts";
 import { CaptureOutlet } from "../ports/pcap.ts";
 import type { ArenaView, Port } from "../ports/port.ts";
 import { WritablePort } from "../ports/writable.ts";
-import type { ControlSocket } from "./amt-socket.ts";
+import { socketFor, type ControlSocket } from "./amt-socket.ts";
 import {
   anyEndpoint,
   closeOutput,
@@ -21,56 +21,65 @@ import {
   openOutput,
   type ReceiveMeans,
 } from "./receive-means.ts";
-import { ownEndpoint } from "./reception.ts";
 
 /** How long a reader that takes nothing holds up the end, in milliseconds. */
 const FLUSH_PATIENCE = 3_000;
 
-/** Opens the socket and the output of a receiver. Rejects with OsError. */
-export async function openPortableMeans(config: ReceiveConfig): Promise<ReceiveMeans> {
-  const socket = await openDgram(ownEndpoint(config));
+/** Opens the sockets and the output of a receiver. Rejects with OsError. */
+export async function openPortableMeans(
+  config: ReceiveConfig,
+  locals: readonly Endpoint[],
+): Promise<ReceiveMeans> {
+  const opened: DgramSocket[] = [];
   try {
+    for (const local of locals) opened.push(await openDgram(local));
     const outlet = await openOutlet(config.output);
     return {
-      socket: new PortableSocket(socket),
+      socket: new PortableSockets(opened),
       lane: {
         role: "gateway",
         open: (arena, losses) => ({
-          inflows: [
-            { port: new DgramPort(arena, socket, regionAddress(0), losses), frame: FRAME_IP },
-          ],
+          inflows: opened.map((socket, i) => ({
+            port: new DgramPort(arena, socket, regionAddress(0), losses),
+            frame: FRAME_IP,
+            amt: i > 0,
+          })),
           outlet: outlet.port(arena, losses),
         }),
       },
       close: () => outlet.close(),
     };
   } catch (error) {
-    socket.close();
+    for (const socket of opened) socket.close();
     throw error;
   }
 }
 
-/** The control side of the socket that the lane's port reads. */
-class PortableSocket implements ControlSocket {
-  readonly local: Endpoint;
+/** The control side of the sockets that the lane's ports read. */
+class PortableSockets implements ControlSocket {
   /** Sends that the system refused. */
   refused = 0;
-  readonly #socket: DgramSocket;
+  readonly #sockets: readonly { readonly local: Endpoint; readonly socket: DgramSocket }[];
 
-  constructor(socket: DgramSocket) {
-    const { address, port } = socket.address();
-    this.local = { address: canonicalAddress(address)!, port };
-    this.#socket = socket;
+  constructor(sockets: readonly DgramSocket[]) {
+    this.#sockets = sockets.map((socket) => {
+      const { address, port } = socket.address();
+      return { socket, local: { address: canonicalAddress(address)!, port } };
+    });
+  }
+
+  get locals(): readonly Endpoint[] {
+    return this.#sockets.map(({ local }) => local);
   }
 
   send(octets: Uint8Array, to: Endpoint): void {
-    this.#socket.send(octets, to.port, to.address, (error) => {
+    socketFor(this.#sockets, to)?.socket.send(octets, to.port, to.address, (error) => {
       if (error) this.refused++;
     });
   }
 
   close(): void {
-    this.#socket.close();
+    for (const { socket } of this.#sockets) socket.close();
   }
 }
 

@@ -1,12 +1,12 @@
 /** A running receiver: one stream through AMT, its UDP payloads to a file, a pipe or an endpoint. */
 import { CONFIG_SINK, CONFIG_SINK_LIMIT, CONFIG_SINK_PORT } from "../../assembly/layout/arena.ts";
 import type { ReceiveConfig } from "../config/receive.ts";
-import { CulvertError } from "../core/errors.ts";
+import { ConfigError, CulvertError } from "../core/errors.ts";
 import { nativeLoads } from "../os/libc.ts";
-import { openDirectory, type RelayDirectory, type RelayOffer } from "./discovery.ts";
 import { openMeans, outputEndpoint, outputSink, type ReceiveMeans } from "./receive-means.ts";
 import { openPortableMeans } from "./receive-portable.ts";
 import { Reception } from "./reception.ts";
+import { planRelays, type RelayPlan } from "./relay-plan.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
 /** How often the number of payloads is looked at, when it decides about the end. */
@@ -19,10 +19,15 @@ const NOT_NATIVE = "koffi's binary does not load here; Node's own sockets serve,
 
 /** Starts a receiver; settles when its lane is at work. Throws ConfigError or OsError. */
 export async function startReceive(name: string, config: ReceiveConfig): Promise<Service> {
-  const directory = openDirectory(config);
+  const { url, relay, discovery, dns } = config;
+  if (dns !== undefined && !url.source && !relay && !discovery)
+    throw new ConfigError("receive.url", "a source beside dns: amt://SOURCE@GROUP:PORT", url.group);
+  const plan = planRelays("receive", config);
   const portable = config.portable || !nativeLoads();
-  const means = portable ? await openPortableMeans(config) : openMeans(config);
-  const receiver = new RunningReceiver(name, config, means, directory);
+  const means = portable
+    ? await openPortableMeans(config, plan.locals)
+    : openMeans(config, plan.locals);
+  const receiver = new RunningReceiver(name, config, means, plan);
   if (portable && !config.portable) receiver.warn(NOT_NATIVE);
   await receiver.start();
   return receiver;
@@ -38,7 +43,6 @@ class RunningReceiver implements Service {
   readonly #config: ReceiveConfig;
   readonly #means: ReceiveMeans;
   readonly #reception: Reception;
-  readonly #directory: RelayDirectory | undefined;
   #stopping: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
   #counting: NodeJS.Timeout | undefined;
@@ -46,23 +50,16 @@ class RunningReceiver implements Service {
   /** It ended by itself, not because it was told to. */
   #finished = false;
 
-  constructor(
-    name: string,
-    config: ReceiveConfig,
-    means: ReceiveMeans,
-    directory: RelayDirectory | undefined,
-  ) {
+  constructor(name: string, config: ReceiveConfig, means: ReceiveMeans, plan: RelayPlan) {
     this.#config = config;
     this.#means = means;
-    this.#directory = directory;
     const to = outputEndpoint(config.output);
     this.#reception = new Reception({
       name,
       role: "receive",
       socket: means.socket,
-      relay: config.relay,
-      discovery: config.discovery,
-      find: directory && ((offer) => void this.#lookUp(directory, offer)),
+      plan,
+      tunnels: 1,
       quirks: config.quirks,
       replace: false,
       lanes: () => [means.lane],
@@ -126,12 +123,6 @@ class RunningReceiver implements Service {
     void this.stop();
   }
 
-  /** Looks for relays. What hinders that is told; the lookup is repeated later. */
-  async #lookUp(directory: RelayDirectory, offer: RelayOffer): Promise<void> {
-    const hindrance = await directory.find(this.#config.url.source!, offer);
-    if (hindrance !== undefined && !this.#stopping) this.warn(hindrance);
-  }
-
   #delivered(): number {
     return this.status().counters["egress_sent"] ?? 0;
   }
@@ -154,7 +145,6 @@ class RunningReceiver implements Service {
   async #end(): Promise<void> {
     clearInterval(this.#counting);
     clearTimeout(this.#timeout);
-    this.#directory?.close();
     await this.#reception.stop();
     await this.#close();
     this.#reception.tale.end(this.#finished ? this.#shortfall() : undefined);

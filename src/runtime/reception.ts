@@ -1,32 +1,35 @@
 /**
- * What a gateway and a receiver share: the AMT gateway machine over one socket, its lanes, and the
- * reception state that the lanes filter by.
+ * What a gateway and a receiver share: the machines that find relays and speak with them, over the
+ * AMT sockets, the lanes, and the reception state that the lanes filter by.
+ *
+ *     want ──▶ ForwardingTable ──▶ routes of the lanes
+ *                    └─ merged ──▶ SourceRouter ──▶ RoamingGateway, or AmtGateway for one relay
  */
 import {
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
   COMMAND_ROUTE_ADD,
   COMMAND_ROUTE_REMOVE,
-  TALLY_OCTETS,
+  RELAY_SLOTS,
 } from "../../assembly/layout/arena.ts";
-import {
-  familyOf,
-  isUnspecified,
-  unspecified,
-  type Address,
-  type Endpoint,
-} from "../core/address.ts";
-import type { CommandWriter, Punt } from "../engine/arena.ts";
+import { endpointText, type Address, type Endpoint } from "../core/address.ts";
+import { heardOf, type CommandWriter, type Punt } from "../engine/arena.ts";
 import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
 import { SystemEntropy } from "../os/entropy.ts";
-import { ForwardingTable, type RouteChange } from "../protocols/amt/forwarding.ts";
+import {
+  ForwardingTable,
+  type RouteChange,
+  type UpstreamChange,
+} from "../protocols/amt/forwarding.ts";
 import { AmtGateway, type GatewayState } from "../protocols/amt/gateway.ts";
+import type { Candidate } from "../protocols/driad/candidates.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import type { ControlSocket } from "./amt-socket.ts";
-import type { FindRelays } from "./discovery.ts";
 import { Driver } from "./driver.ts";
+import type { RelayPlan } from "./relay-plan.ts";
 import { RoamingGateway, type RoamingInput, type RoamingOutput } from "./roaming.ts";
-import type { ServiceStatus } from "./service.ts";
+import type { RelayStatus, ServiceStatus } from "./service.ts";
+import { ANY_SOURCE, SourceRouter } from "./source-router.ts";
 import { Tale } from "./tale.ts";
 
 /** The one tunnel of a gateway's tables: what the host, or the receiver, wants. */
@@ -41,22 +44,18 @@ const SILENCE_CHECK = 1_000;
 /** Data that had come and then stays away for so long makes the gateway ask its relay. */
 const SILENCE = 5_000;
 
-/** What a gateway's or a receiver's settings say of its own endpoint. */
-interface OwnConfig {
-  readonly local: Endpoint;
-  readonly relay?: Endpoint | undefined;
-  readonly discovery?: Endpoint | undefined;
-}
+/** Sources whose relays are found by themselves. */
+const SOURCES = RELAY_SLOTS - 1;
 
 export interface ReceptionOptions {
   readonly name: string;
   readonly role: "gateway" | "receive";
-  /** The AMT socket; closed at the end. */
+  /** The AMT sockets; closed at the end. */
   readonly socket: ControlSocket;
-  readonly relay: Endpoint | undefined;
-  readonly discovery: Endpoint | undefined;
-  /** Finds relays, where neither a relay nor a discovery address is given. */
-  readonly find?: FindRelays | undefined;
+  /** Where relays come from. */
+  readonly plan: RelayPlan;
+  /** Tunnels to different relays at once. */
+  readonly tunnels: number;
   /** Whether relays that do not speak as RFC 7450 says are asked as they understand. */
   readonly quirks: boolean;
   /** The ports of each lane; asked for once, at the start. */
@@ -75,24 +74,37 @@ export class Reception {
   readonly #options: ReceptionOptions;
   readonly #driver: Driver<RoamingInput, RoamingOutput>;
   readonly #forwarding = new ForwardingTable((change) => this.#forward(change));
+  readonly #router: SourceRouter;
+  /** Whether relays are chosen here: several of them, or those of sources. */
+  readonly #roams: boolean;
   #lanes: LaneSet | undefined;
-  #relay: Endpoint | undefined;
+  /** By slot, the relay in use and its source. */
+  readonly #relays = new Map<number, { relay: Endpoint; source: Address | undefined }>();
+  /** What last kept a source's relays from being found. */
+  readonly #hindrances = new Map<Address, string>();
   #state: GatewayState = "idle";
   #stopped: (() => void) | undefined;
   #silence: NodeJS.Timeout | undefined;
-  #heard = 0;
   #heardAt = 0;
+  /** By slot, the datagrams that had come from its relay. */
+  readonly #counts = new Map<number, number>();
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
     this.tale = new Tale(options.name, options.role);
     this.socket = options.socket;
-    const { relay, discovery, quirks } = options;
+    const { plan, quirks, tunnels } = options;
+    const bySource = plan.directory !== undefined;
+    const anySource = plan.known.length > 0;
+    this.#router = new SourceRouter({ bySource, anySource, sources: SOURCES }, (drop) =>
+      this.tale.dropped(drop),
+    );
+    this.#roams = bySource || plan.known.length > 1;
     // The core brings the outer ECN field inside.
     const usual = { quirks, ecn: true, entropy: new SystemEntropy() };
-    const machine = options.find
-      ? new RoamingGateway(usual)
-      : new AmtGateway({ relay, discovery, ...usual });
+    const machine = this.#roams
+      ? new RoamingGateway({ ...usual, standing: !bySource, tunnels })
+      : new AmtGateway({ ...usual, ...endpointOf(plan.known[0]!) });
     this.#driver = new Driver<RoamingInput, RoamingOutput>(machine, { kind: "timeout" }, (output) =>
       this.#take(output),
     );
@@ -107,6 +119,8 @@ export class Reception {
       punt: (_lane, punt) => this.#punt(punt),
       failed: (reason) => this.tale.end(reason),
     });
+    const { note } = this.#options.plan;
+    if (note !== undefined) this.tale.warn(note);
     this.#driver.handle({ kind: "start" });
     this.#silence = setInterval(() => this.#listen(), SILENCE_CHECK);
   }
@@ -115,12 +129,12 @@ export class Reception {
   want(group: Address, filter: GroupFilter): void {
     this.#forwarding.set(HOST, group, filter);
     this.#lanes?.flush();
-    this.#driver.handle({ kind: "membership", group, filter });
   }
 
   /** Leaves all groups, tears the tunnel down, and stops the lanes. */
   async stop(): Promise<void> {
     clearInterval(this.#silence);
+    this.#options.plan.directory?.close();
     await new Promise<void>((resolve) => {
       const patience = setTimeout(resolve, STOP_PATIENCE);
       this.#stopped = () => {
@@ -137,16 +151,19 @@ export class Reception {
   /** Ends without a word to the relay, as when the start failed. */
   abandon(): void {
     clearInterval(this.#silence);
+    this.#options.plan.directory?.close();
     this.#driver.close();
     this.socket.close();
   }
 
   status(): ServiceStatus {
+    const relays = this.#relayStatus();
     return {
       ...this.tale.status(this.#lanes),
       state: this.#state,
-      local: [this.socket.local],
-      ...(this.#relay ? { relay: this.#relay } : {}),
+      local: this.socket.locals,
+      ...(relays.length === 1 ? { relay: relays[0]!.relay } : {}),
+      ...(this.#options.plan.directory ? { relays } : {}),
       tunnels: [],
       groups: Array.from(this.#forwarding.groups(), ({ group, filter, members }) => ({
         group,
@@ -156,10 +173,22 @@ export class Reception {
     };
   }
 
+  /** The relays in use, and whose data each sends. */
+  #relayStatus(): RelayStatus[] {
+    const relays = new Map<string, { relay: Endpoint; sources: Address[] }>();
+    for (const { relay, source } of this.#relays.values()) {
+      const key = endpointText(relay);
+      const row = relays.get(key) ?? { relay, sources: [] };
+      relays.set(key, row);
+      if (source !== undefined) row.sources.push(source);
+    }
+    return [...relays.values()];
+  }
+
   #prime(commands: CommandWriter): void {
     this.#options.prime(commands);
-    commands.relay(this.#relay);
-    for (const change of this.#forwarding.routes()) tell(commands, change);
+    for (const [slot, { relay }] of this.#relays) commands.relay(relay, slot);
+    for (const change of this.#forwarding.routes()) this.#tell(commands, change);
   }
 
   #punt(punt: Punt): void {
@@ -172,9 +201,7 @@ export class Reception {
       case "send":
         return this.socket.send(output.octets, output.to);
       case "relay":
-        this.#relay = output.endpoint;
-        this.#each((commands) => commands.relay(output.endpoint));
-        return;
+        return this.#use(output.endpoint, output.slot ?? ANY_SOURCE);
       case "state":
         this.#state = output.state;
         return;
@@ -187,15 +214,60 @@ export class Reception {
       case "stopped":
         return this.#stopped?.();
       case "lookup":
-        return this.#options.find?.((candidates) =>
-          this.#driver.handle({ kind: "candidates", candidates }),
-        );
+        return void this.#lookUp(output.slot, output.source);
       case "query":
     }
   }
 
-  #forward(change: RouteChange | { readonly kind: "upstream" }): void {
-    if (change.kind !== "upstream") this.#each((commands) => tell(commands, change));
+  /** A slot's data comes from this relay from now on. */
+  #use(relay: Endpoint | undefined, slot: number): void {
+    if (relay === undefined) this.#relays.delete(slot);
+    else this.#relays.set(slot, { relay, source: this.#router.sourceOf(slot) });
+    this.#each((commands) => commands.relay(relay, slot));
+  }
+
+  /** Finds relays. What hinders that is told once; the lookup is repeated later. */
+  async #lookUp(slot: number, source: Address | undefined): Promise<void> {
+    const { directory, known } = this.#options.plan;
+    const offer = (candidates: readonly Candidate[]): void =>
+      this.#driver.handle({ kind: "candidates", slot, source, candidates });
+    if (directory === undefined || source === undefined) return offer(known);
+    const hindrance = await directory.find(source, offer);
+    if (hindrance === undefined) this.#hindrances.delete(source);
+    else if (this.#stopped === undefined && this.#hindrances.get(source) !== hindrance) {
+      if (this.#hindrances.size >= SOURCES) this.#hindrances.clear();
+      this.#hindrances.set(source, hindrance);
+      this.tale.warn(hindrance);
+    }
+  }
+
+  #forward(change: RouteChange | UpstreamChange): void {
+    if (change.kind === "upstream") this.#route(change.group, change.filter);
+    else this.#each((commands) => this.#tell(commands, change));
+  }
+
+  /** Passes what is wanted of a group, part by part, to those who seek relays for it. */
+  #route(group: Address, filter: GroupFilter): void {
+    const parts = this.#router.route(group, filter);
+    const sources = parts.some(({ source }) => source === undefined)
+      ? this.#forwarding.sources(group)
+      : parts.flatMap(({ source }) => source ?? []);
+    for (const source of sources) this.#each((commands) => this.#point(commands, group, source));
+    for (const part of parts) this.#driver.handle({ kind: "membership", ...part });
+  }
+
+  /** Passes a change of the tables to a lane. */
+  #tell(commands: CommandWriter, { kind, change, group, source }: RouteChange): void {
+    const add = change === "add";
+    if (kind === "member")
+      return commands.route(add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE, group, source, HOST);
+    commands.route(add ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE, group, source);
+    if (add && source !== undefined) this.#point(commands, group, source);
+  }
+
+  /** Says which relay sends what a source sends to a group. */
+  #point(commands: CommandWriter, group: Address, source: Address): void {
+    commands.routeRelay(group, source, this.#router.slotOf(group, source));
   }
 
   #each(change: (commands: CommandWriter) => void): void {
@@ -204,39 +276,41 @@ export class Reception {
     this.#lanes?.flush();
   }
 
-  /** Notices that data which used to come does not, as after the relay's restart. */
+  /** Notices whose data comes, and that data which used to come does not. */
   #listen(): void {
-    const octets = this.#lanes?.ledger().tallies[TALLY_OCTETS] ?? 0;
+    const slots = this.#heardSlots();
+    if (this.#roams) {
+      if (slots.length > 0) this.#driver.handle({ kind: "heard", slots });
+      return;
+    }
     const now = performance.now();
-    if (octets > this.#heard) {
-      this.#heard = octets;
-      this.#heardAt = now;
-      if (this.#options.find) this.#driver.handle({ kind: "heard" });
-    } else if (this.#heardAt > 0 && now - this.#heardAt >= SILENCE) {
+    if (slots.length > 0) this.#heardAt = now;
+    else if (this.#heardAt > 0 && now - this.#heardAt >= SILENCE) {
       // Once for each silence: the query interval goes on from there.
       this.#heardAt = 0;
       this.#driver.handle({ kind: "silent" });
     }
   }
-}
 
-/** The own endpoint: where it was left to the system, in the family of the relay. */
-export function ownEndpoint({ local, relay, discovery }: OwnConfig): Endpoint {
-  const peer = relay ?? discovery;
-  if (peer === undefined || !isUnspecified(local.address)) return local;
-  return { address: unspecified(familyOf(peer.address)), port: local.port };
-}
-
-/** Passes a change of the tables to a lane. */
-function tell(commands: CommandWriter, change: RouteChange): void {
-  const add = change.change === "add";
-  if (change.kind === "route")
-    commands.route(add ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE, change.group, change.source);
-  else
-    commands.route(
-      add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE,
-      change.group,
-      change.source,
-      HOST,
+  /** The slots for which data has come since this was last asked. */
+  #heardSlots(): number[] {
+    const lanes = Array.from({ length: this.#lanes?.count ?? 0 }, (_, lane) =>
+      heardOf(this.#lanes!.arena(lane)),
     );
+    return [...this.#relays.keys()].filter((slot) => {
+      // A lane that was replaced counts anew: any other number is news.
+      const count = lanes.reduce((sum, heard) => sum + heard[slot]!, 0);
+      const before = this.#counts.get(slot) ?? 0;
+      this.#counts.set(slot, count);
+      return count !== before;
+    });
+  }
+}
+
+/** How a gateway is told of the one relay, or discovery address, that it has. */
+function endpointOf({ endpoint, discoveryOptional }: Candidate): {
+  readonly relay?: Endpoint;
+  readonly discovery?: Endpoint;
+} {
+  return discoveryOptional ? { relay: endpoint } : { discovery: endpoint };
 }

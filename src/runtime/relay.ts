@@ -9,10 +9,15 @@ import {
   COMMAND_MEMBER_REMOVE,
   COMMAND_ROUTE_ADD,
   COMMAND_ROUTE_REMOVE,
+  CONFIG_LEAST_MTU,
+  CONFIG_NOTED,
+  CONFIG_NOTED_TUNNELS,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
   FRAME_IP,
   PUNT_FROM_SOCKET,
+  PUNT_TOO_BIG,
+  PUNT_UNSENT,
   TRAIN_SEGMENTS_MAX,
 } from "../../assembly/layout/arena.ts";
 import type { RelayConfig } from "../config/relay.ts";
@@ -22,6 +27,7 @@ import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
 import { monotonic } from "../os/clock.ts";
 import { SystemEntropy } from "../os/entropy.ts";
+import { readPathMtu } from "../os/udp.ts";
 import type { RouteChange } from "../protocols/amt/forwarding.ts";
 import {
   AmtRelay,
@@ -29,12 +35,18 @@ import {
   type RelayOutput,
   type TunnelUp,
 } from "../protocols/amt/relay.ts";
-import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
+import { readHead } from "../wire/icmp.ts";
+import { AmtSocket, innerMtu, tunnelMtu } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
+import { RelayIcmp } from "./icmp.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 import { readSharedSecret } from "./shared-secret.ts";
 import { Tale } from "./tale.ts";
+import { TunnelMtus } from "./tunnel-mtus.ts";
+
+/** No IPv6 link has a smaller MTU (RFC 8200 §5). */
+const IPV6_LEAST_MTU = 1_280;
 
 /** Starts a relay; settles when it serves. Throws ConfigError or OsError. */
 export async function startRelay(name: string, config: RelayConfig): Promise<Service> {
@@ -53,12 +65,14 @@ class RunningRelay implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
   readonly #config: RelayConfig;
+  readonly #icmp: RelayIcmp;
   readonly #places: readonly Place[];
   readonly #ingress: Ingress;
   readonly #machine: AmtRelay;
   readonly #driver: Driver<RelayInput, RelayOutput>;
   /** The lane that sends to each tunnel, by the tunnel's number. */
   readonly #laneOf: number[] = [];
+  readonly #mtus = new TunnelMtus((lane) => this.#tellLeastMtu(lane));
   /** The command ring of each lane, as soon as it has one. */
   readonly #commands: CommandWriter[] = [];
   #lanes: LaneSet | undefined;
@@ -74,14 +88,26 @@ class RunningRelay implements Service {
     const { secretFile } = config;
     const sharedSecret =
       secretFile === undefined ? undefined : readSharedSecret(secretFile, `${name}.secretFile`);
-    this.#places = openPlaces(config);
+    this.#icmp = new RelayIcmp(this.#tale, {
+      tooBig: ({ from, to, mtu, payload }) =>
+        this.#driver.handle({ kind: "too-big", gateway: to, local: from, mtu, payload }),
+      look: () => this.#look(),
+    });
+    try {
+      this.#places = openPlaces(config, this.#icmp);
+    } catch (error) {
+      this.#icmp.close();
+      throw error;
+    }
     try {
       const mtu = Math.max(...this.#places.map((place) => place.mtu));
       this.#ingress = openIngress(config, config.lanes * this.#places.length, mtu);
     } catch (error) {
+      this.#icmp.close();
       closePlaces(this.#places);
       throw error;
     }
+    const { leastPathMtu } = config;
     this.#machine = new AmtRelay({
       relayAddresses: advertised(config),
       maxTunnels: config.maxTunnels,
@@ -102,6 +128,9 @@ class RunningRelay implements Service {
       access: config,
       requireRouterAlert: true,
       quirks: config.quirks,
+      leastPathMtu: config.pathMtuDiscovery
+        ? { 4: leastPathMtu, 6: Math.max(leastPathMtu, IPV6_LEAST_MTU) }
+        : undefined,
       entropy: new SystemEntropy(),
     });
     this.#driver = new Driver<RelayInput, RelayOutput>(
@@ -127,6 +156,7 @@ class RunningRelay implements Service {
       });
       // Tunnels may have come while some lanes were still on their way.
       this.#lanes.flush();
+      if (this.#config.pathMtuDiscovery) this.#icmp.listen();
     } catch (error) {
       this.#close();
       throw error;
@@ -192,6 +222,7 @@ class RunningRelay implements Service {
 
   #close(): void {
     this.#driver.close();
+    this.#icmp.close();
     this.#ingress.close();
     closePlaces(this.#places);
   }
@@ -202,6 +233,8 @@ class RunningRelay implements Service {
   }
 
   #punt(lane: number, punt: Punt): void {
+    if (punt.kind === PUNT_TOO_BIG) return this.#tooBig(punt.octets);
+    if (punt.kind === PUNT_UNSENT) return this.#unsent(lane, punt.from);
     if (punt.kind !== PUNT_FROM_SOCKET) return this.#ingress.membership(punt.octets);
     if (!punt.from) return;
     this.#driver.handle({
@@ -224,11 +257,15 @@ class RunningRelay implements Service {
         return this.#tale.quirk(output.quirk);
       case "dropped":
         return this.#tale.dropped(output.drop);
+      case "path-mtu":
+        return this.#tale.count(`amt_path_mtu_${output.change}`);
       case "tunnel-down":
+        this.#mtus.set(output.tunnel, this.#laneOf[output.tunnel]!, undefined);
         if (this.#draining && this.#isEmpty) this.#drained();
         return;
       case "tunnel-up":
         this.#laneOf[output.tunnel] = this.#homeOf(output);
+        this.#mtus.set(output.tunnel, this.#laneOf[output.tunnel]!, this.#reducedMtu(output));
         return this.#tell(this.#laneOf[output.tunnel]!, output);
       case "member":
         return this.#tell(this.#laneOf[output.tunnel]!, output);
@@ -251,6 +288,46 @@ class RunningRelay implements Service {
     return this.#places.indexOf(this.#at(local)) * lanes + (tunnel % lanes);
   }
 
+  /** A tunnel's largest inner datagram, if that is smaller than its endpoint's. */
+  #reducedMtu({ local, pathMtu }: TunnelUp): number | undefined {
+    const inner = innerMtu(local, pathMtu ?? Number.POSITIVE_INFINITY);
+    return inner < this.#at(local).mtu ? inner : undefined;
+  }
+
+  /** Tells the source of a datagram that is too big for a tunnel that is to get it. */
+  #tooBig(octets: Uint8Array): void {
+    const head = readHead(octets);
+    if (head === undefined) return;
+    let least = Number.POSITIVE_INFINITY;
+    for (const tunnel of this.#machine.receivers(head.destination, head.source))
+      least = Math.min(least, this.#mtus.get(tunnel) ?? this.#placeOf(this.#laneOf[tunnel]!).mtu);
+    this.#icmp.shown(octets, head, least);
+  }
+
+  /** The system found a message to a gateway too big: it knows the MTU. */
+  #unsent(lane: number, gateway: Endpoint | undefined): void {
+    this.#icmp.noted();
+    if (gateway === undefined) return;
+    const { local } = this.#placeOf(lane).socket;
+    const mtu = readPathMtu(local.address, gateway);
+    const payload = new Uint8Array(0);
+    if (mtu !== undefined) this.#driver.handle({ kind: "too-big", gateway, local, mtu, payload });
+  }
+
+  /** Lets all lanes show once more what is too big. */
+  #look(): void {
+    for (const commands of this.#commands) {
+      commands.config(CONFIG_NOTED, 0);
+      commands.config(CONFIG_NOTED_TUNNELS, 0);
+    }
+    this.#lanes?.flush();
+  }
+
+  #tellLeastMtu(lane: number): void {
+    const least = this.#mtus.least(lane) ?? this.#placeOf(lane).mtu;
+    this.#commands[lane]!.config(CONFIG_LEAST_MTU, least);
+  }
+
   /** Asks upstream; a refusal, such as a limit of the kernel, is told but does not end the relay. */
   #want({ group, filter }: Extract<RelayOutput, { kind: "upstream" }>): void {
     try {
@@ -264,6 +341,7 @@ class RunningRelay implements Service {
   #prime(lane: number, commands: CommandWriter): void {
     const { socket, mtu } = this.#placeOf(lane);
     commands.config(CONFIG_TUNNEL_MTU, mtu);
+    commands.config(CONFIG_LEAST_MTU, this.#mtus.least(lane) ?? mtu);
     commands.config(CONFIG_SEGMENTS, socket.gso ? TRAIN_SEGMENTS_MAX : 1);
     this.#commands[lane] = commands;
     for (const output of this.#machine.replay())
@@ -274,7 +352,8 @@ class RunningRelay implements Service {
   #tell(lane: number, output: TunnelUp | RouteChange): void {
     const commands = this.#commands[lane]!;
     if (output.kind === "tunnel-up") {
-      commands.tunnel(output.tunnel, output.gateway, output.ecn);
+      const { tunnel, gateway, ecn } = output;
+      commands.tunnel(tunnel, gateway, ecn, this.#mtus.get(tunnel));
     } else if (output.kind === "route") {
       const op = output.change === "add" ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE;
       commands.route(op, output.group, output.source);
@@ -294,11 +373,14 @@ function advertised({ advertise = [], local }: RelayConfig): Address[] {
 }
 
 /** Opens the sockets of all endpoints. */
-function openPlaces({ local, lanes, mtu }: RelayConfig): Place[] {
+function openPlaces(config: RelayConfig, icmp: RelayIcmp): Place[] {
+  const { local, lanes, mtu, pathMtuDiscovery } = config;
   const places: Place[] = [];
   try {
     for (const endpoint of local) {
-      const socket = new AmtSocket(endpoint, lanes, false);
+      // The system does its own discovery, without a floor, where ours hears nothing.
+      const ours = !pathMtuDiscovery || icmp.hears(familyOf(endpoint.address));
+      const socket = new AmtSocket(endpoint, lanes, false, ours);
       places.push({ socket, mtu: tunnelMtu(socket.local, mtu) });
     }
     return places;

@@ -1,111 +1,150 @@
 /**
  * A gateway that finds its relays by itself and moves when one is lost: a machine of the shape of
- * `AmtGateway`, over one of those for each relay that is tried. Read RFC 8777 §2.3 and §2.5 first.
+ * `AmtGateway`, over one of those for each relay that is spoken with. Read RFC 8777 §2.3 and §2.5
+ * first, then `seeker.ts`: each slot of the memberships has a seeker, and seekers that come to the
+ * same relay share the tunnel to it.
  *
  * The first relay whose Membership Query comes without L wins; it alone gets the reports. The relay
  * before is left in order once its successor is there, so a loss that was none cuts nothing off.
  */
-import { AMT_QUERY } from "../../assembly/layout/amt.ts";
-import { VERDICT_WRONG_PEER } from "../../assembly/layout/verdict.ts";
-import { endpointText, sameEndpoint, type Address, type Endpoint } from "../core/address.ts";
+import { AMT_ADVERTISEMENT, AMT_QUERY } from "../../assembly/layout/amt.ts";
+import { VERDICT_TUNNEL_LIMIT, VERDICT_WRONG_PEER } from "../../assembly/layout/verdict.ts";
+import { sameEndpoint, type Address, type Endpoint } from "../core/address.ts";
 import type { Entropy, Machine, Millis } from "../core/machine.ts";
+import { isEmpty, NOTHING } from "../membership/filter.ts";
+import { MergedMembership } from "../membership/merge.ts";
 import {
   AmtGateway,
   type GatewayInput,
   type GatewayOutput,
   type GatewayState,
 } from "../protocols/amt/gateway.ts";
-import { Attempts, type AttemptsInput } from "../protocols/driad/attempts.ts";
-import type { HoldReason } from "../protocols/driad/hold-down.ts";
 import type { Candidate } from "../protocols/driad/candidates.ts";
+import { HoldDown } from "../protocols/driad/hold-down.ts";
 import { amtType, parseQuery } from "../wire/amt.ts";
 import type { GroupFilter } from "../wire/membership.ts";
+import { Seeker, type Contact, type SeekerHost } from "./seeker.ts";
+import { ANY_SOURCE } from "./source-router.ts";
 
-/** A relay that sends no data for so long is lost (RFC 8777 §2.5.4.1): 4 s, doubling to 120 s. */
-const SILENCE_FIRST: Millis = 4_000;
-const SILENCE_MOST: Millis = 120_000;
-/** Between lookups while no relay is found: as between repetitions of a Discovery. */
-const LOOKUP_FIRST: Millis = 1_000;
-const LOOKUP_MOST: Millis = 120_000;
+/** How long a tunnel without groups is kept, as while a listener changes from one to another. */
+const LINGER: Millis = 3_000;
+/** Relays spoken with at once besides the tunnels: those that are tried, and those that are left. */
+const CONTACTS_BESIDE = 64;
 
 export type RoamingInput =
-  | GatewayInput
-  /** The answer to a lookup, the best first. There may be several, each in place of the last. */
-  | { readonly kind: "candidates"; readonly candidates: readonly Candidate[] }
-  /** Data has come from the relay. */
-  | { readonly kind: "heard" };
+  | Exclude<GatewayInput, { kind: "membership" }>
+  /** What a slot wants of a group; `source` is whose relay it uses. Left out: ANY_SOURCE. */
+  | {
+      readonly kind: "membership";
+      readonly group: Address;
+      readonly filter: GroupFilter;
+      readonly slot?: number;
+      readonly source?: Address | undefined;
+    }
+  /**
+   * The answer to a lookup, the best first. There may be several, each in place of the last; those
+   * for a slot that has another source by now do nothing.
+   */
+  | {
+      readonly kind: "candidates";
+      readonly candidates: readonly Candidate[];
+      readonly slot?: number;
+      readonly source?: Address | undefined;
+    }
+  /** Data has come for these slots. */
+  | { readonly kind: "heard"; readonly slots: readonly number[] };
 
 export type RoamingOutput =
-  | GatewayOutput
+  | Exclude<GatewayOutput, { kind: "relay" }>
+  /** From whom data is to be accepted for a slot; undefined: from nobody. Left out: ANY_SOURCE. */
+  | {
+      readonly kind: "relay";
+      readonly endpoint: Endpoint | undefined;
+      readonly slot?: number;
+    }
   /** Relays are wanted: an input "candidates" is to follow. */
-  | { readonly kind: "lookup" };
+  | { readonly kind: "lookup"; readonly slot: number; readonly source: Address | undefined };
 
 export interface RoamingOptions {
   readonly entropy: Entropy;
   readonly quirks: boolean;
   /** E, as in `GatewayOptions`. */
   readonly ecn: boolean;
+  /** Whether ANY_SOURCE seeks a relay from the start, and keeps one though it wants no group. */
+  readonly standing: boolean;
+  /** Tunnels at once. */
+  readonly tunnels: number;
 }
 
-/** A relay that is tried, used or left, with the machine that speaks with it. */
-interface Contact {
-  readonly candidate: Candidate;
-  readonly gateway: AmtGateway;
-  /** The relay itself, once it is known. */
+/** A contact, with who uses or tries it. */
+class Party implements Contact {
   relay: Endpoint | undefined;
-  state: GatewayState;
+  state: GatewayState = "idle";
+  readonly users = new Set<Seeker>();
+  /** What its users want of each group, by slot. */
+  readonly memberships = new MergedMembership<number>();
+  started = false;
+  /** True once its relay has answered, until there is doubt. */
+  answers = false;
+  /** Its relay has set L: it takes no new gateways. */
+  full = false;
+  /** It has, or had, a report of ours: it must be left in order. */
+  reported = false;
+  /** Without users since LINGER before. */
+  endAt: Millis | undefined;
+  leaving = false;
+  /** Who is to speak with the same relay once this one has left. */
+  heir: Party | undefined;
+
+  constructor(
+    readonly candidate: Candidate,
+    readonly gateway: AmtGateway,
+  ) {}
+
+  /** True while some seeker's data comes from it. */
+  get inUse(): boolean {
+    for (const seeker of this.users) if (seeker.active === this) return true;
+    return false;
+  }
 }
 
 export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
   readonly #options: RoamingOptions;
-  readonly #attempts: Attempts;
-  readonly #tried = new Map<string, Contact>();
-  readonly #left = new Set<Contact>();
-  readonly #wanted = new Map<Address, GroupFilter>();
+  readonly #host: SeekerHost;
+  readonly #parties = new Set<Party>();
+  readonly #seekers = new Map<number, Seeker>();
   #out: RoamingOutput[] = [];
-  #active: Contact | undefined;
-  #candidates: readonly Candidate[] = [];
-  #phase: "idle" | "searching" | "settled" | "ending" = "idle";
-  #lookupAt: Millis | undefined;
-  /** Lookups in a row that led to no relay. */
-  #lookups = 0;
-  #silentAt: Millis | undefined;
-  /** The relay in use wants us to leave. */
-  #unwanted = false;
-  /** Relays in a row that sent no data. */
-  #silences = 0;
+  #phase: "idle" | "running" | "ending" | "stopped" = "idle";
+  #state: GatewayState = "idle";
 
   constructor(options: RoamingOptions) {
     this.#options = options;
-    this.#attempts = new Attempts(options.entropy);
+    this.#host = {
+      entropy: options.entropy,
+      full: new HoldDown(options.entropy),
+      lookUp: ({ slot, source }) => this.#out.push({ kind: "lookup", slot, source }),
+      open: (seeker, candidate, now) => this.#open(seeker, candidate, now),
+      begin: (contact, now) => this.#begin(contact as Party, now),
+      release: (seeker, contact, now) => this.#release(seeker, contact as Party, now),
+      admits: (seeker, contact) => this.#admits(seeker, contact as Party),
+      use: (seeker, contact, now) => this.#use(seeker, contact as Party, now),
+      want: ({ slot }, contact, group, filter, now) =>
+        this.#want(contact as Party, slot, group, filter, now),
+      doubt: (contact, now) => {
+        (contact as Party).answers = false;
+        this.#pass(contact as Party, { kind: "silent" }, now);
+      },
+    };
   }
 
   handle(input: RoamingInput, now: Millis): void {
-    switch (input.kind) {
-      case "start":
-        if (this.#phase === "idle") this.#search(now);
-        return;
-      case "candidates":
-        this.#candidates = input.candidates;
-        if (this.#phase === "searching") this.#choose(now);
-        return;
-      case "datagram":
-        return this.#receive(input, now);
-      case "membership":
-        return this.#want(input, now);
-      case "heard":
-        return this.#heard(now);
-      case "timeout":
-        return this.#timeout(now);
-      case "silent": // the time since the last "heard" says more
-        return;
-      case "unreachable":
-      case "rebound":
-        if (this.#active !== undefined) this.#pass(this.#active, input, now);
-        return;
-      case "stop":
-        if (this.#phase !== "ending") this.#stop(now);
-    }
+    this.#take(input, now);
+    if (this.#phase === "ending" && this.#parties.size === 0) this.#end();
+    const state = this.#seen();
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#out.push({ kind: "state", state });
+    if (state === "stopped") this.#out.push({ kind: "stopped" });
   }
 
   poll(): RoamingOutput | undefined {
@@ -113,246 +152,338 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
   }
 
   deadline(): Millis | undefined {
-    const times = Array.from(this.#contacts(), ({ gateway }) => gateway.deadline());
-    times.push(this.#lookupAt, this.#silentAt, this.#attempts.deadline());
-    const set = times.filter((at) => at !== undefined);
-    return set.length > 0 ? Math.min(...set) : undefined;
+    let due = Number.POSITIVE_INFINITY;
+    for (const { gateway, endAt } of this.#parties)
+      due = Math.min(due, gateway.deadline() ?? due, endAt ?? due);
+    for (const seeker of this.#seekers.values()) due = Math.min(due, seeker.deadline());
+    return due === Number.POSITIVE_INFINITY ? undefined : due;
   }
 
-  *#contacts(): Iterable<Contact> {
-    if (this.#active !== undefined) yield this.#active;
-    yield* this.#tried.values();
-    yield* this.#left;
-  }
-
-  // The search.
-
-  #search(now: Millis): void {
-    this.#phase = "searching";
-    this.#lookups = 0;
-    this.#silentAt = undefined;
-    this.#out.push({ kind: "lookup" });
-    if (this.#active === undefined) this.#out.push({ kind: "state", state: "discovering" });
-    // What is known already need not wait for the answer.
-    if (this.#candidates.length > 0) this.#choose(now);
-  }
-
-  /** Tries what is known, but for the relay that is to be replaced. */
-  #choose(now: Millis): void {
-    const own = [this.#active?.candidate.endpoint, this.#active?.relay];
-    const candidates = this.#candidates.filter(
-      ({ endpoint }) => !own.some((one) => one !== undefined && sameEndpoint(one, endpoint)),
-    );
-    this.#attempt({ kind: "candidates", candidates }, now);
-  }
-
-  #attempt(input: AttemptsInput, now: Millis): void {
-    this.#attempts.handle(input, now);
-    for (let out = this.#attempts.poll(); out; out = this.#attempts.poll())
-      switch (out.kind) {
-        case "attempt":
-          this.#try(out.candidate, now);
-          break;
-        case "abandon":
-          this.#tried.delete(endpointText(out.candidate.endpoint));
-          break;
-        case "exhausted": {
-          // The answer to a lookup may come in parts.
-          if (this.#lookupAt !== undefined) break;
-          const most = Math.min(LOOKUP_FIRST * 2 ** this.#lookups++, LOOKUP_MOST);
-          this.#lookupAt = now + this.#between(LOOKUP_FIRST, most);
-        }
+  #take(input: RoamingInput, now: Millis): void {
+    switch (input.kind) {
+      case "start":
+        if (this.#phase !== "idle") return;
+        this.#phase = "running";
+        if (this.#options.standing && !this.#seekers.has(ANY_SOURCE)) this.#seek(ANY_SOURCE);
+        for (const seeker of this.#seekers.values()) seeker.search(now);
+        return;
+      case "candidates": {
+        const seeker = this.#seekers.get(input.slot ?? ANY_SOURCE);
+        if (seeker?.source === input.source) seeker?.offer(input.candidates, now);
+        return;
       }
+      case "datagram":
+        return this.#receive(input, now);
+      case "membership":
+        return this.#membership(input, now);
+      case "heard":
+        for (const slot of input.slots) this.#seekers.get(slot)?.heard(now);
+        return;
+      case "timeout":
+        return this.#timeout(now);
+      case "silent": // the time since the last "heard" says more
+        return;
+      case "unreachable":
+      case "rebound":
+        for (const party of [...this.#parties]) if (party.inUse) this.#pass(party, input, now);
+        return;
+      case "stop":
+        if (this.#phase !== "stopped") this.#stop(now);
+    }
   }
 
-  /** Asks a relay: for an Advertisement first, unless its record says that it need not be (D). */
-  #try(candidate: Candidate, now: Millis): void {
+  /** What the operator sees: how far the slot is that is behind all others. */
+  #seen(): GatewayState {
+    if (this.#phase === "stopped") return "stopped";
+    if (this.#phase === "ending") return this.#state;
+    let least: GatewayState = "idle";
+    for (const { active } of this.#seekers.values()) {
+      if (active === undefined) return this.#phase === "idle" ? "idle" : "discovering";
+      if (least === "idle" || active.state !== "connected") least = active.state;
+    }
+    return least;
+  }
+
+  // The slots.
+
+  #membership(input: Extract<RoamingInput, { kind: "membership" }>, now: Millis): void {
+    if (this.#phase === "ending" || this.#phase === "stopped") return;
+    const { slot = ANY_SOURCE, source, group, filter } = input;
+    const known = this.#seekers.get(slot);
+    if (known === undefined && isEmpty(filter)) return;
+    const seeker = known ?? this.#seek(slot, source);
+    seeker.want(group, filter, now);
+    if (known === undefined && this.#phase === "running") seeker.search(now);
+    if (seeker.wanted.size > 0 || (slot === ANY_SOURCE && this.#options.standing)) return;
+    this.#seekers.delete(slot);
+    seeker.end(now);
+    this.#out.push({ kind: "relay", slot, endpoint: undefined });
+  }
+
+  #seek(slot: number, source?: Address): Seeker {
+    const seeker = new Seeker(slot, source, this.#host);
+    this.#seekers.set(slot, seeker);
+    return seeker;
+  }
+
+  /** A slot's data comes from another relay now, which hears of its groups. */
+  #use(seeker: Seeker, party: Party, now: Millis): void {
+    party.reported = true;
+    this.#out.push({ kind: "relay", slot: seeker.slot, endpoint: party.relay });
+    for (const [group, filter] of seeker.wanted) this.#want(party, seeker.slot, group, filter, now);
+  }
+
+  #want(party: Party, slot: number, group: Address, filter: GroupFilter, now: Millis): void {
+    const merged = party.memberships.set(slot, group, filter);
+    if (merged !== undefined) this.#pass(party, { kind: "membership", group, filter: merged }, now);
+  }
+
+  // The relays.
+
+  /** Who is spoken with as this candidate says; one that is left is waited for. */
+  #open(seeker: Seeker, candidate: Candidate, now: Millis): Party | undefined {
+    const known = this.#find(candidate.endpoint);
+    if (known !== undefined && !known.leaving) {
+      known.users.add(seeker);
+      known.endAt = undefined;
+      return known;
+    }
+    if (known?.heir !== undefined) {
+      known.heir.users.add(seeker);
+      return known.heir;
+    }
+    if (!this.#hasRoom(seeker, now)) {
+      this.#out.push({ kind: "dropped", drop: VERDICT_TUNNEL_LIMIT, type: 0 });
+      return undefined;
+    }
+    // Asked for an Advertisement first, unless the record says that it need not be (D).
     const { endpoint, discoveryOptional } = candidate;
-    const gateway = new AmtGateway({
-      ...this.#options,
-      ...(discoveryOptional ? { relay: endpoint } : { discovery: endpoint }),
-    });
-    const contact: Contact = { candidate, gateway, relay: undefined, state: "idle" };
-    this.#tried.set(endpointText(endpoint), contact);
-    this.#pass(contact, { kind: "start" }, now);
+    const { entropy, quirks, ecn } = this.#options;
+    const where = discoveryOptional ? { relay: endpoint } : { discovery: endpoint };
+    const party = new Party(candidate, new AmtGateway({ entropy, quirks, ecn, ...where }));
+    party.users.add(seeker);
+    if (known === undefined) this.#parties.add(party);
+    else known.heir = party;
+    return party;
   }
 
-  #fail(contact: Contact, now: Millis): void {
-    this.#tried.delete(endpointText(contact.candidate.endpoint));
-    this.#attempt({ kind: "failed", candidate: contact.candidate }, now);
+  /** Who is spoken with at an endpoint, or as the relay that was found there. */
+  #find(endpoint: Endpoint): Party | undefined {
+    let leaving: Party | undefined;
+    for (const party of this.#parties)
+      for (const one of [party.relay, party.candidate.endpoint])
+        if (one !== undefined && sameEndpoint(one, endpoint)) {
+          if (!party.leaving) return party;
+          leaving ??= party;
+        }
+    return leaving;
   }
 
-  #hold(contact: Contact, reason: HoldReason, now: Millis): void {
-    for (const relay of [contact.candidate.endpoint, contact.relay])
-      if (relay !== undefined) this.#attempt({ kind: "hold", relay, reason }, now);
+  #begin(party: Party, now: Millis): void {
+    if (!this.#parties.has(party)) return; // an heir
+    if (party.started) this.#judge(party, now);
+    else this.#start(party, now);
   }
 
-  /** A relay has answered: it is the one from now on. */
-  #win(contact: Contact, now: Millis): void {
-    const before = this.#active;
-    this.#settle(now);
-    this.#active = contact;
-    this.#out.push({ kind: "relay", endpoint: contact.relay });
-    this.#out.push({ kind: "state", state: contact.state });
-    for (const [group, filter] of this.#wanted)
-      this.#pass(contact, { kind: "membership", group, filter }, now);
-    this.#await(now);
-    if (before !== undefined) this.#leave(before, now);
+  #start(party: Party, now: Millis): void {
+    party.started = true;
+    this.#pass(party, { kind: "start" }, now);
   }
 
-  /** Ends the search. Those that were tried in vain learn nothing: they have no report of ours. */
-  #settle(now: Millis): void {
-    this.#phase = "settled";
-    this.#tried.clear();
-    this.#lookupAt = undefined;
-    this.#attempt({ kind: "stop" }, now);
+  /** Whether one more relay may be spoken with. Those that only linger make room. */
+  #hasRoom(seeker: Seeker, now: Millis): boolean {
+    const most = this.#options.tunnels + CONTACTS_BESIDE;
+    for (const party of [...this.#parties])
+      if (party.endAt !== undefined && this.#parties.size >= most) this.#leave(party, now);
+    return this.#parties.size < most && this.#tunnelsBeside(seeker) < this.#options.tunnels;
   }
 
-  #leave(contact: Contact, now: Millis): void {
-    this.#left.add(contact);
-    this.#pass(contact, { kind: "stop" }, now);
+  #admits(seeker: Seeker, party: Party): boolean {
+    if (party.inUse || this.#tunnelsBeside(seeker) < this.#options.tunnels) return true;
+    this.#out.push({ kind: "dropped", drop: VERDICT_TUNNEL_LIMIT, type: 0 });
+    return false;
   }
 
-  // The loss of a relay.
-
-  /** Looks for another relay; until one is there, this one may come back. */
-  #lose(contact: Contact, reason: HoldReason, now: Millis): void {
-    if (this.#phase !== "settled") return;
-    this.#unwanted = reason === "limit";
-    this.#hold(contact, reason, now);
-    this.#search(now);
-    if (reason === "lost") this.#pass(contact, { kind: "silent" }, now);
+  /** The tunnels in use, but for one that this seeker alone uses and would give up. */
+  #tunnelsBeside(seeker: Seeker): number {
+    let count = 0;
+    for (const party of this.#parties)
+      if (party.inUse && !(seeker.active === party && party.users.size === 1)) count++;
+    return count;
   }
 
-  /** Expects data, the longer the more relays in a row sent none. */
-  #await(now: Millis): void {
-    const most = Math.min(SILENCE_FIRST * 2 ** this.#silences, SILENCE_MOST);
-    this.#silentAt = this.#wanted.size > 0 ? now + this.#between(SILENCE_FIRST, most) : undefined;
+  /** A seeker that does not use a party any more; the last one leaves it alone. */
+  #release(seeker: Seeker, party: Party, now: Millis): void {
+    if (seeker.active !== party && party.reported)
+      for (const [group] of seeker.wanted) this.#want(party, seeker.slot, group, NOTHING, now);
+    if (seeker.uses(party)) return;
+    party.users.delete(seeker);
+    if (party.users.size > 0 || party.leaving) return;
+    // Those that were tried in vain learn nothing: they have no report of ours.
+    if (!party.reported) this.#forget(party);
+    else if (this.#phase === "ending") this.#leave(party, now);
+    else party.endAt = now + LINGER;
   }
 
-  #heard(now: Millis): void {
-    if (this.#active === undefined || this.#phase === "ending") return;
-    const back = this.#active.state === "connected" && !this.#unwanted;
-    if (this.#phase === "searching" && back) this.#settle(now);
-    this.#silences = 0;
-    if (this.#phase === "settled") this.#await(now);
+  #leave(party: Party, now: Millis): void {
+    party.endAt = undefined;
+    party.leaving = true;
+    this.#pass(party, { kind: "stop" }, now);
   }
 
-  #between(least: Millis, most: Millis): Millis {
-    return least + this.#options.entropy.fraction() * (most - least);
+  #forget(party: Party): void {
+    this.#parties.delete(party);
+    for (const other of this.#parties) if (other.heir === party) other.heir = undefined;
+  }
+
+  /** A party has turned out to speak with the relay of another: the other one goes on for both. */
+  #merge(party: Party, twin: Party, now: Millis): void {
+    this.#parties.delete(party);
+    while (party.gateway.poll() !== undefined); // it has nothing more to say to that relay
+    for (const seeker of party.users) {
+      seeker.merge(party, twin);
+      twin.users.add(seeker);
+      twin.endAt = undefined;
+      if (seeker.active === twin) this.#use(seeker, twin, now);
+    }
+    this.#judge(twin, now);
   }
 
   // What comes in.
 
-  #want(input: Extract<GatewayInput, { kind: "membership" }>, now: Millis): void {
-    if (this.#phase === "ending") return;
-    const { group, filter } = input;
-    if (filter.mode === "include" && filter.sources.length === 0) this.#wanted.delete(group);
-    else this.#wanted.set(group, filter);
-    if (this.#active === undefined) return;
-    this.#pass(this.#active, input, now);
-    if (this.#phase === "settled" && (this.#silentAt === undefined || this.#wanted.size === 0))
-      this.#await(now);
+  #receive(input: Extract<RoamingInput, { kind: "datagram" }>, now: Millis): void {
+    const type = amtType(input.octets);
+    const party = this.#partyOf(input.from, type);
+    if (party === undefined)
+      this.#out.push({ kind: "dropped", drop: VERDICT_WRONG_PEER, type: type ?? 0 });
+    else this.#pass(party, input, now);
   }
 
-  #receive(input: Extract<GatewayInput, { kind: "datagram" }>, now: Millis): void {
-    const contact = this.#contactOf(input.from);
-    if (contact === undefined)
-      this.#out.push({
-        kind: "dropped",
-        drop: VERDICT_WRONG_PEER,
-        type: amtType(input.octets) ?? 0,
-      });
-    else this.#pass(contact, input, now);
-  }
-
-  /** Who is asked at this endpoint, or advertised it. */
-  #contactOf(from: Endpoint): Contact | undefined {
-    for (const contact of this.#contacts())
-      for (const endpoint of [contact.relay, contact.candidate.endpoint])
-        if (endpoint !== undefined && sameEndpoint(endpoint, from)) return contact;
-    return undefined;
+  /** Who is asked at this endpoint for an Advertisement, or for anything else as a relay. */
+  #partyOf(from: Endpoint, type: number | undefined): Party | undefined {
+    let other: Party | undefined;
+    for (const party of this.#parties) {
+      const { relay, candidate } = party;
+      const asked = sameEndpoint(candidate.endpoint, from);
+      const related = relay !== undefined && sameEndpoint(relay, from);
+      if (type === AMT_ADVERTISEMENT ? asked && !candidate.discoveryOptional : related)
+        return party;
+      if (asked || related) other ??= party;
+    }
+    return other;
   }
 
   #timeout(now: Millis): void {
-    for (const contact of [...this.#contacts()])
-      if ((contact.gateway.deadline() ?? Number.POSITIVE_INFINITY) <= now)
-        this.#pass(contact, { kind: "timeout" }, now);
-    if (this.#phase === "ending") return;
-    if ((this.#attempts.deadline() ?? Number.POSITIVE_INFINITY) <= now)
-      this.#attempt({ kind: "timeout" }, now);
-    if (this.#lookupAt !== undefined && this.#lookupAt <= now) {
-      this.#lookupAt = undefined;
-      this.#out.push({ kind: "lookup" });
+    for (const party of [...this.#parties]) {
+      if ((party.gateway.deadline() ?? Number.POSITIVE_INFINITY) <= now)
+        this.#pass(party, { kind: "timeout" }, now);
+      if (party.endAt !== undefined && party.endAt <= now) this.#leave(party, now);
     }
-    if (this.#silentAt !== undefined && this.#silentAt <= now) {
-      this.#silentAt = undefined;
-      this.#silences++;
-      if (this.#active !== undefined) this.#lose(this.#active, "lost", now);
-    }
+    for (const seeker of [...this.#seekers.values()])
+      if (seeker.deadline() <= now) seeker.timeout(now);
   }
 
   #stop(now: Millis): void {
-    this.#settle(now);
+    if (this.#phase === "ending") return;
     this.#phase = "ending";
-    this.#silentAt = undefined;
-    if (this.#active !== undefined) return this.#pass(this.#active, { kind: "stop" }, now);
-    this.#out.push({ kind: "state", state: "stopped" });
-    this.#out.push({ kind: "stopped" });
+    for (const seeker of this.#seekers.values()) seeker.rest(now);
+    for (const party of [...this.#parties]) {
+      if (!party.reported) this.#forget(party);
+      else if (!party.leaving) this.#leave(party, now);
+    }
+  }
+
+  #end(): void {
+    this.#phase = "stopped";
+    for (const { slot } of this.#seekers.values())
+      this.#out.push({ kind: "relay", slot, endpoint: undefined });
+    this.#seekers.clear();
   }
 
   // What a relay's machine says.
 
-  #pass(contact: Contact, input: GatewayInput, now: Millis): void {
-    contact.gateway.handle(input, now);
+  #pass(party: Party, input: GatewayInput, now: Millis): void {
+    party.gateway.handle(input, now);
+    const before = party.state;
     let queried = false;
-    for (let out = contact.gateway.poll(); out; out = contact.gateway.poll()) {
-      if (out.kind === "accepted" && out.type === AMT_QUERY) queried = true;
-      this.#take(contact, out, now);
-    }
-    if (contact === this.#active && queried && isLimited(input)) this.#lose(contact, "limit", now);
-    if (!this.#isTried(contact)) return;
-    if (contact.state === "connected") this.#win(contact, now);
-    else if (queried) {
-      // An answer that does not connect has L set: the relay takes no new gateways.
-      this.#hold(contact, "limit", now);
-      this.#fail(contact, now);
-    } else if (contact.relay !== undefined && this.#attempts.holds(contact.relay, now))
-      this.#fail(contact, now);
-  }
-
-  #take(contact: Contact, out: GatewayOutput, now: Millis): void {
-    const active = contact === this.#active;
-    switch (out.kind) {
-      case "relay":
-        contact.relay = out.endpoint;
-        if (active) this.#out.push(out);
-        return;
-      case "state": {
-        const lost = contact.state === "connected" && out.state !== "idle";
-        contact.state = out.state;
-        if (!active) return;
-        this.#out.push(out);
-        if (lost && this.#phase === "settled") this.#lose(contact, "lost", now);
-        return;
+    for (let out = party.gateway.poll(); out; out = party.gateway.poll()) {
+      switch (out.kind) {
+        case "relay": {
+          const twin = this.#twin(party, out.endpoint);
+          if (twin !== undefined) return this.#merge(party, twin, now);
+          this.#relate(party, out.endpoint);
+          break;
+        }
+        case "state":
+          party.state = out.state;
+          break;
+        case "stopped":
+          this.#stopped(party, now);
+          break;
+        case "accepted":
+          if (out.type === AMT_QUERY) queried = true;
+          this.#out.push(out);
+          break;
+        case "send":
+        case "query":
+        case "quirk":
+        case "dropped":
+          this.#out.push(out);
       }
-      case "stopped":
-        if (active) this.#out.push(out);
-        else this.#left.delete(contact);
-        return;
-      case "query":
-        if (active) this.#out.push(out);
-        return;
-      case "send":
-      case "accepted":
-      case "dropped":
-      case "quirk":
-        this.#out.push(out);
     }
+    if (queried) {
+      party.full = isLimited(input);
+      party.answers = true;
+    }
+    if (before === "connected" && party.state !== "connected" && party.state !== "idle")
+      this.#lost(party, now);
+    this.#judge(party, now);
   }
 
-  #isTried(contact: Contact): boolean {
-    return this.#tried.get(endpointText(contact.candidate.endpoint)) === contact;
+  /** Another party, not about to end, that speaks with this relay. */
+  #twin(party: Party, relay: Endpoint | undefined): Party | undefined {
+    if (relay === undefined || party.leaving) return undefined;
+    for (const other of this.#parties)
+      if (other !== party && !other.leaving && other.relay && sameEndpoint(other.relay, relay))
+        return other;
+    return undefined;
+  }
+
+  #relate(party: Party, relay: Endpoint | undefined): void {
+    party.relay = relay;
+    if (relay === undefined) return; // it has stopped
+    party.answers = false;
+    party.full = false;
+    for (const seeker of party.users)
+      if (seeker.active === party)
+        this.#out.push({ kind: "relay", slot: seeker.slot, endpoint: relay });
+  }
+
+  #stopped(party: Party, now: Millis): void {
+    this.#parties.delete(party);
+    const { heir } = party;
+    if (heir === undefined || this.#phase === "ending") return;
+    this.#parties.add(heir);
+    this.#start(heir, now);
+  }
+
+  /** The relay no longer answers. */
+  #lost(party: Party, now: Millis): void {
+    party.answers = false;
+    for (const seeker of [...party.users]) if (seeker.active === party) seeker.lose("lost", now);
+  }
+
+  /** Tells those who try or use a party what it has come to. */
+  #judge(party: Party, now: Millis): void {
+    if (party.leaving || this.#phase !== "running") return;
+    for (const seeker of [...party.users]) {
+      if (seeker.active === party) {
+        if (party.full) seeker.lose("limit", now);
+      } else if (!seeker.tries(party)) continue;
+      else if (party.answers && party.full) seeker.refused(party, now);
+      else if (party.answers && party.state === "connected") seeker.win(party, now);
+      else if (party.relay !== undefined && seeker.holds(party.relay, now)) seeker.fail(party, now);
+    }
   }
 }
 

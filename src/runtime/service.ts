@@ -22,12 +22,14 @@ export interface ServiceStatus {
   /** One word: "serving", "discovering", "requesting", "connected", "draining" ... */
   readonly state: string;
   /**
-   * A relay's endpoints, in the order of the configuration; the one of a gateway or receiver; those
+   * A relay's endpoints, in the order of the configuration; the ones of a gateway or receiver; those
    * of L2TP's tunnels, with port 0 over IP.
    */
   readonly local: readonly Endpoint[];
-  /** A gateway's relay, once it is known. */
+  /** A gateway's relay, once it is known; left out while there are several. */
   readonly relay?: Endpoint;
+  /** The relays in use, where they are found by source. */
+  readonly relays?: readonly RelayStatus[];
   readonly uptimeSeconds: number;
   /** AMT's. */
   readonly tunnels: readonly TunnelStatus[];
@@ -39,6 +41,13 @@ export interface ServiceStatus {
   readonly counters: Readonly<Record<string, number>>;
   /** Packets dropped, by stage and reason; reasons with a zero count are left out. */
   readonly drops: Readonly<Record<string, Partial<Record<DropName, number>>>>;
+}
+
+/** A relay that a gateway uses. */
+export interface RelayStatus {
+  readonly relay: Endpoint;
+  /** Whose data it sends; others may come from it that were asked for without a source. */
+  readonly sources: readonly Address[];
 }
 
 /** A relay's tunnel to one gateway. */

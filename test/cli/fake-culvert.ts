@@ -15,7 +15,7 @@ const behaviour = process.env.FAKE ?? "";
 export function fakeService(
   name: string,
   role: ServiceStatus["role"],
-  config: { readonly local: Endpoint | readonly Endpoint[] },
+  config: { readonly local?: readonly Endpoint[] | undefined },
 ): Promise<Service> {
   if (behaviour === "denied")
     return Promise.reject(new OsError("socket", "EPERM", "AF_PACKET", "run as root"));
@@ -29,7 +29,7 @@ export function fakeService(
     status: () => {
       if (behaviour === "fails") end(new OsError("recvmmsg", "ENETDOWN", "eth1", "set it up"));
       if (behaviour === "ends") end(undefined);
-      return statusOf(name, role, [config.local].flat());
+      return statusOf(name, role, config.local ?? [{ address: "0.0.0.0", port: 0 }]);
     },
     stop: () => {
       if (behaviour === "hangs") return new Promise<never>(() => undefined);

@@ -91,6 +91,10 @@ function goodSettings(system: System): fc.Arbitrary<Record<string, unknown>> {
       raw[chosen] ??= VALUES[docOf(system.fields, chosen).takes]![0][0];
       for (const other of choices) if (other !== chosen) delete raw[other];
     }
+    for (const choices of system.notBoth ?? [])
+      for (const other of choices) if (other !== choices[pick % choices.length]) delete raw[other];
+    // All of the addresses above are of one family.
+    if (system.role !== "relay") raw.local = [raw.local].flat().slice(0, 1);
     for (const [key, other] of Object.entries(system.needs))
       if (raw[other] === undefined) delete raw[key];
     for (const [key, other] of Object.entries(system.below)) {
@@ -184,8 +188,7 @@ test("a receiver takes an IPv6 stream, a relay, an output and the limits that en
     value: {
       url: { source: "2001:db8::1", group: "ff3e::1", port: 5000 },
       quirks: true,
-      relay: { address: "192.0.2.1", port: 2268 },
-      local: { address: "0.0.0.0", port: 0 },
+      relay: [{ address: "192.0.2.1", port: 2268 }],
       output: { kind: "udp", to: { address: "127.0.0.1", port: 5000 } },
       count: 10,
       timeout: 2_500,

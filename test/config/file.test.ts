@@ -50,6 +50,8 @@ control: /run/c.sock
       updateRatePerAddress: 5_000,
       drain: 0,
       quirks: true,
+      pathMtuDiscovery: true,
+      leastPathMtu: 576,
       lanes: 1,
     },
   });
@@ -57,10 +59,11 @@ control: /run/c.sock
     role: "gateway",
     name: "home",
     config: {
-      local: { address: "198.51.100.2", port: 0 },
+      local: [{ address: "198.51.100.2", port: 0 }],
       discovery: { address: "192.52.193.1", port: 2269 },
       tap: "tap0",
       address: ["10.9.8.1/24"],
+      maxTunnels: 64,
       quirks: false,
       lanes: 1,
     },
@@ -88,7 +91,7 @@ gateways:
       "culvert.yaml:5:12 relays.north.lanes: expected a whole number from 1 to 64, got 0",
       "culvert.yaml:6:26 relays.north.ingressPorts.1: expected a UDP port from 1 to 65535, got 70000",
       "culvert.yaml:7:3 relays.south: expected exactly one of ingress and tun, got none",
-      "culvert.yaml:12:5 gateways.home.discovery: expected exactly one of relay and discovery, got relay and discovery",
+      "culvert.yaml:12:5 gateways.home.discovery: expected at most one of relay and discovery, got relay and discovery",
       "culvert.yaml:13:5 gateways.home.tun: expected an interface name of 1 to 15 characters, got nothing",
     ],
   );
@@ -172,6 +175,33 @@ test("a gateway's own address is of its relay's family, or a wildcard", () => {
     for (const relay of ["relay: 192.0.2.1", 'discovery: "2001:3::1"'])
       accepted(gateway(wildcard, relay));
   accepted(gateway("2001:db8::2", 'relay: "2001:db8::1"'));
+});
+
+test("a gateway has an address for each family of its relays, at most", () => {
+  const gateway = (local: string, relay: string) =>
+    `gateways: { a: { local: [${local}], relay: [${relay}], tun: amt0 } }`;
+  const both = '192.0.2.1, "2001:db8::1"';
+  const [instance] = accepted(gateway('192.0.2.9, "2001:db8::9"', both)).instances;
+  assert.ok(instance?.role === "gateway");
+  assert.deepEqual(instance.config.relay, [
+    { address: "192.0.2.1", port: 2268 },
+    { address: "2001:db8::1", port: 2268 },
+  ]);
+  accepted(gateway("0.0.0.0", both));
+  assert.deepEqual(problems(gateway("192.0.2.9", both)), [
+    "culvert.yaml:1:25 gateways.a.local: expected an IPv6 address, as relay is, got a list",
+  ]);
+  assert.match(problems(gateway("192.0.2.9, 192.0.2.8", "192.0.2.1"))[0]!, /one for each family/);
+});
+
+test("a gateway needs no relay: its sources' records, or anycast addresses, lead to one", () => {
+  accepted("gateways: { a: { tun: amt0 } }");
+  accepted("gateways: { a: { tun: amt0, dns: system } }");
+  accepted("gateways: { a: { tun: amt0, dns: 192.0.2.53, relay: [192.0.2.1, 192.0.2.2] } }");
+  assert.match(
+    problems("gateways: { a: { tun: amt0, relay: [192.0.2.1, 192.0.2.1] } }")[0]!,
+    /each one only once/,
+  );
 });
 
 test("robustness is 2 and the query interval 125 s unless set, and robustness never 0 (RFC 3376 §8.1, §8.2)", () => {

@@ -20,6 +20,7 @@ const MET: Readonly<Record<string, readonly string[]>> = {
   mld: ["report31", "query3", "join2", "leave2", "membership-checksum", "membership-length"],
   "membership-datagram": ["4 report31 strict", "6 report31 strict", "6 join2 strict", "fragment"],
   "router-alert": ["true false", "false true", "false false"],
+  icmp: ["payload none undefined", "none payload undefined", "none none true", "none none false"],
   address: ["none", "short", "ipv6", "ipv4"],
 };
 

@@ -15,6 +15,8 @@ import {
 import { canonicalAddress, parseAddress } from "../../src/core/address.ts";
 import { DROPS, type Drop, verdictName } from "../../src/core/drops.ts";
 import * as amt from "../../src/wire/amt.ts";
+import { internetChecksum } from "../../src/wire/checksum.ts";
+import { emitTooBig, parseTooBig, readHead } from "../../src/wire/icmp.ts";
 import { igmpLength, parseIgmp, writeIgmp } from "../../src/wire/igmp.ts";
 import {
   emitMembershipDatagram,
@@ -198,6 +200,33 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
       const ipv6 = hopByHopAlerts(octets, 0, octets.length);
       assert.equal(hopByHopAlerts(around, 0, octets.length), ipv6);
       return `${ipv4} ${ipv6}`;
+    },
+  },
+
+  icmp: {
+    seeds: [4, 6].flatMap((family) => {
+      const head = datagrams.find((octets) => octets[0]! >> 4 === family)!.slice();
+      head[family === 4 ? 9 : 6] = 17; // as if it were UDP
+      return [head, emitTooBig(head, family === 4 ? 4 : 6, 1_400)];
+    }),
+    fix(octets) {
+      if (octets.length < 8) return;
+      octets[2] = octets[3] = 0;
+      const sum = internetChecksum(octets, 0, octets.length);
+      octets[2] = sum >> 8;
+      octets[3] = sum;
+    },
+    run(octets) {
+      const around = amid(octets);
+      assert.deepEqual(readHead(around), readHead(octets));
+      const words = ([4, 6] as const).map((family) => {
+        const said = parseTooBig(octets, family);
+        assert.deepEqual(parseTooBig(around, family), said);
+        if (said === undefined) return "none";
+        assert.ok(said.payload.length <= octets.length - 8);
+        return said.payload.length > 0 ? "payload" : "bare";
+      });
+      return `${words.join(" ")} ${readHead(octets)?.unanswerable}`;
     },
   },
 

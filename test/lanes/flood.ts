@@ -65,7 +65,8 @@ class Pair {
       unreliable(outletOf(role, bed), new SeededEntropy(seed));
       for (let tunnel = 0; tunnel < TUNNELS; tunnel++) {
         const address = tunnel % 4 < 2 ? "203.0.113.5" : "2001:db8:6::5";
-        bed.commands.tunnel(tunnel, { address, port: tunnel }, wantsEcn(tunnel));
+        const mtu = [0, 0, 900, 100, 29][tunnel % 5];
+        bed.commands.tunnel(tunnel, { address, port: tunnel }, wantsEcn(tunnel), mtu);
       }
       bed.commands.relay(RELAYS[0]);
       for (const group of GROUPS) bed.commands.route(arena.COMMAND_MEMBER_ADD, group, undefined, 0);
@@ -97,9 +98,13 @@ class Pair {
       }
       while (bed.commands.backlog > 0 || bed.socket.arrivals.length + bed.inner.arrivals.length > 0)
         bed.run();
-      if (reads) while (bed.punts.next()) this.#punted[index]!++;
+      if (reads) this.#readPunts(index);
     }
     this.#compareDepartures();
+  }
+
+  #readPunts(index: number): void {
+    while (this.#beds[index]!.punts.next()) this.#punted[index]!++;
   }
 
   /** Both builds sent the same, and what a relay sent is sound. */
@@ -129,6 +134,8 @@ class Pair {
     const tunnel = random.below(TUNNELS);
     const [field, value] = random.pick([
       [arena.CONFIG_TUNNEL_MTU, random.pick([65_535, 9_000, 1_470, 1_000, 100, 28, 0])],
+      [arena.CONFIG_LEAST_MTU, random.pick([65_535, 900, 100, 0])],
+      [arena.CONFIG_NOTED, 0],
       [arena.CONFIG_SEGMENTS, random.pick([1, 3, 64])],
       [arena.CONFIG_SINK, random.below(5)],
       [arena.CONFIG_SINK_PORT, random.pick([0, 5_000])],
@@ -141,7 +148,9 @@ class Pair {
       else if (what === 4) commands.route(arena.COMMAND_MEMBER_REMOVE, group, source, tunnel);
       else if (what === 5) commands.route(arena.COMMAND_ROUTE_REMOVE, group, source);
       else if (what === 6) commands.route(arena.COMMAND_ROUTE_ADD, group, source);
-      else if (what === 7) commands.relay(relay);
+      else if (what === 7) commands.relay(relay, tunnel % 3);
+      else if (what === 8 && this.role === "gateway")
+        commands.routeRelay(group, source, tunnel % 5);
       else commands.config(field, value);
     }
   }
@@ -151,12 +160,13 @@ class Pair {
     const ledgers = this.#beds.map((bed) => bed.ledger());
     assert.deepEqual(ledgers[0], ledgers[1], "both builds count alike");
     for (const [index, bed] of this.#beds.entries()) {
-      while (bed.punts.next()) this.#punted[index]!++;
-      const { stages } = ledgers[index]!;
+      this.#readPunts(index);
+      const { stages, tallies } = ledgers[index]!;
       for (const [stage, row] of stages.entries())
         assert.equal(row[arena.STAGE_RECEIVED], settled(row), `${this.role}, stage ${stage}`);
       const punted = stages.reduce((sum, row) => sum + row[VERDICT_PUNTED]!, 0);
-      assert.equal(this.#punted[index], punted, "punts that were read");
+      const noted = tallies[arena.TALLY_NOTED]!;
+      assert.equal(this.#punted[index], punted + noted, "punts that were read");
       assert.equal(this.#departed[index], stages[arena.STAGE_EGRESS]![VERDICT_FORWARDED]);
       assert.equal(stages[arena.STAGE_CONTROL]![arena.STAGE_RECEIVED], this.#outer);
       // A super-packet counts as its segments.

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import {
   ARENA_TX,
   COMMAND_MEMBER_ADD,
@@ -10,6 +11,7 @@ import {
   CONFIG_SINK_LIMIT,
   CONFIG_SINK_PORT,
   FRAME_IP,
+  RELAY_SLOTS,
   SINK_PAYLOAD,
   SINK_TAP,
   SINK_TAP_PLAIN,
@@ -26,6 +28,8 @@ import {
 } from "../../assembly/layout/arena.ts";
 import * as verdict from "../../assembly/layout/verdict.ts";
 import type { Endpoint } from "../../src/core/address.ts";
+import { heardOf } from "../../src/engine/arena.ts";
+import { holds } from "../engine/holds.ts";
 import { makeBed, type Bed } from "./bed.ts";
 import { amtData, hex, join, mendIpv4, pattern, udpDatagram } from "./packets.ts";
 
@@ -33,6 +37,25 @@ const RELAY: Endpoint = { address: "198.51.100.10", port: 2268 };
 const RELAY_6: Endpoint = { address: "2001:db8:5::10", port: 2268 };
 const V4 = { source: "192.0.2.44", group: "232.1.2.3" };
 const V6 = { source: "2001:db8::44", group: "ff3e::1234" };
+
+const FLOWS = [V4, V6, { ...V4, source: "192.0.2.45" }];
+const anyRelay = fc.constantFrom(RELAY, RELAY_6, { ...RELAY, port: 9 });
+const anyNumber = fc.constantFrom(0, 1, 2, 63, RELAY_SLOTS - 1, RELAY_SLOTS, 1e6);
+const relaySet = fc.record({
+  kind: fc.constant("relay" as const),
+  number: anyNumber,
+  relay: fc.option(anyRelay, { nil: undefined }),
+});
+const sourceJoined = fc.record({
+  kind: fc.constant("join" as const),
+  flow: fc.constantFrom(...FLOWS),
+  number: anyNumber,
+});
+const sent = fc.record({
+  kind: fc.constant("data" as const),
+  flow: fc.constantFrom(...FLOWS),
+  from: anyRelay,
+});
 
 /** A gateway that receives both groups from any source, with a sink of this kind. */
 function receiving(sink: number, simd = true): Bed {
@@ -98,6 +121,51 @@ test("data is taken from the relay in use alone, address and port (RFC 7450 §5.
   for (const from of [RELAY, RELAY_6]) bed.socket.arrivals.push({ octets: message, from });
   bed.run();
   assert.equal(delivered(bed).length, 2);
+});
+
+test("a route's data is taken from its own relay alone, whatever moves (RFC 7450 §5.2.3.6)", (t) => {
+  holds(
+    t,
+    fc.property(fc.array(fc.oneof(relaySet, sourceJoined, sent), { maxLength: 60 }), (steps) => {
+      for (const simd of [true, false]) {
+        const bed = makeBed("gateway", FRAME_IP, simd);
+        bed.commands.config(CONFIG_SINK, SINK_TUN_PLAIN);
+        const relays = new Map<number, Endpoint>();
+        const routes = new Map<string, number>();
+        const heard = new Uint32Array(RELAY_SLOTS);
+        let delivered = 0;
+        const drops = new Map<number, number>();
+        const seen = (number: number) => drops.set(number, (drops.get(number) ?? 0) + 1);
+        for (const step of steps) {
+          if (step.kind === "relay") {
+            if (step.relay === undefined) relays.delete(step.number);
+            else if (step.number < RELAY_SLOTS) relays.set(step.number, step.relay);
+            bed.commands.relay(step.relay, step.number);
+          } else if (step.kind === "join") {
+            const { source, group } = step.flow;
+            bed.commands.route(COMMAND_ROUTE_REMOVE, group, source);
+            bed.commands.route(COMMAND_MEMBER_ADD, group, source, 0);
+            if (step.number > 0) bed.commands.routeRelay(group, source, step.number);
+            routes.set(source, step.number);
+          } else {
+            const octets = amtData(udpDatagram({ ...step.flow, payload: pattern(9, 1) }));
+            bed.socket.arrivals.push({ octets, from: step.from });
+            const number = routes.get(step.flow.source);
+            if (number === undefined) seen(verdict.VERDICT_NO_ROUTE);
+            else if (relays.get(number) !== step.from) seen(verdict.VERDICT_NOT_RELAY);
+            else {
+              delivered++;
+              heard[number]!++;
+            }
+          }
+          bed.run();
+        }
+        assert.equal(bed.inner.departures.length, delivered);
+        for (const [number, times] of drops) assert.equal(counted(bed, number), times);
+        assert.deepEqual(heardOf(bed.inner.arena.memory), heard);
+      }
+    }),
+  );
 });
 
 test("a joined train is cut into its datagrams, the last one shorter (UDP_GRO)", () => {

@@ -44,6 +44,8 @@ interface Case {
   /** What stands before packets on the inner port; FRAME_IP unless said. */
   readonly frame?: number;
   readonly arrival: Arrival;
+  /** Datagrams that it stands for; 1 unless said. */
+  readonly datagrams?: number;
   /** What is special about the lane. */
   readonly prepare?: (bed: Bed) => void;
 }
@@ -138,6 +140,7 @@ const RELAY_CASES: readonly Case[] = [
     vnet(good, { type: 5, size: 80 }),
     {
       frame: arena.FRAME_VNET,
+      datagrams: 2,
       prepare: (bed) => bed.commands.config(arena.CONFIG_TUNNEL_MTU, 107),
     },
   ),
@@ -303,7 +306,7 @@ for (const [role, cases] of [
   ["gateway", GATEWAY_CASES],
 ] as const)
   for (const one of cases) {
-    const { what, gives, at, arrival } = one;
+    const { what, gives, at, arrival, datagrams = 1 } = one;
     test(`${role}, stage ${at}: ${what} is ${verdictName(gives)}`, () => {
       for (const simd of [true, false]) {
         const bed = bedOf(role, one, simd);
@@ -316,8 +319,8 @@ for (const [role, cases] of [
         assert.deepEqual(
           row.flatMap((count, number) => (count > 0 ? [[number, count]] : [])),
           [
-            [gives, 1],
-            [arena.STAGE_RECEIVED, 1],
+            [gives, datagrams],
+            [arena.STAGE_RECEIVED, datagrams],
           ],
         );
       }

@@ -41,6 +41,22 @@ test("a portable receiver joins, writes a stream to a file, and leaves", async (
   assert.ok(updates.length >= 2, "a join and a leave");
 });
 
+test("a portable receiver takes the relay of a list that answers, whatever its family", async (t) => {
+  const relay = await DgramRelay.start(t);
+  const nobody = { address: "::1", port: relay.endpoint.port };
+  const output = { kind: "file", path: path.join(testFolder(t), "stream") } as const;
+  const more = { local: undefined, relay: [nobody, relay.endpoint], count: 5, portable: true };
+  const service = await startReceive("receive", receiveConfig(relay.endpoint, output, more));
+  assert.deepEqual(
+    service.status().local.map(({ address }) => address),
+    ["::", "0.0.0.0"],
+  );
+  await relay.joined(GROUP, SOURCE);
+  assert.deepEqual(service.status().relay, relay.endpoint);
+  for (let i = 0; i < 5; i++) await relay.deliver(datagram(i), GROUP, SOURCE);
+  assert.equal(await service.ended, undefined);
+});
+
 test("a portable receiver sends a stream on to an endpoint", async (t) => {
   const relay = await DgramRelay.start(t);
   const listener = await openDgram({ address: "127.0.0.1", port: 0 });
@@ -117,7 +133,7 @@ test("what cannot be opened is refused before anything is sent", async (t) => {
     refused,
   );
   const file = { kind: "file", path: path.join(folder, "file") } as const;
-  const elsewhere = { local: { address: "192.0.2.1", port: 0 }, portable: true };
+  const elsewhere = { local: [{ address: "192.0.2.1", port: 0 }], portable: true };
   await assert.rejects(
     startReceive("receive", receiveConfig(relay.endpoint, file, elsewhere)),
     /bind UDP 192\.0\.2\.1:0: EADDRNOTAVAIL/,

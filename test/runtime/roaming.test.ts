@@ -42,7 +42,13 @@ class World {
   #heardAt: Millis = 1_000;
 
   constructor(seed = 1) {
-    this.gateway = new RoamingGateway({ entropy: seededEntropy(seed), quirks: true, ecn: true });
+    this.gateway = new RoamingGateway({
+      entropy: seededEntropy(seed),
+      quirks: true,
+      ecn: true,
+      standing: true,
+      tunnels: 64,
+    });
   }
 
   /** Adds a relay at 192.0.2.n; `advertises` is the address it names, its own by default. */
@@ -98,7 +104,7 @@ class World {
       if (due === this.#heardAt) {
         this.#heardAt += 1_000;
         const box = this.relay === undefined ? undefined : this.boxes.get(this.relay);
-        if (box?.alive && box.sends && box.tunnels > 0) this.give({ kind: "heard" });
+        if (box?.alive && box.sends && box.tunnels > 0) this.give({ kind: "heard", slots: [0] });
       } else this.give({ kind: "timeout" });
     }
     this.now = until;

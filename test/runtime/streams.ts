@@ -33,8 +33,8 @@ export function receiveConfig(
 ): ReceiveConfig {
   return {
     url: parseAmtUrl(URL)!,
-    relay,
-    local: { address: "127.0.0.1", port: 0 },
+    relay: [relay],
+    local: [{ address: "127.0.0.1", port: 0 }],
     quirks: true,
     portable: false,
     output,

@@ -124,6 +124,20 @@ export class ForwardingTable {
     if (state.star.has(tunnel)) yield { kind: "member", change: "add", group, tunnel };
   }
 
+  /** The tunnels that get `source`, if any of them asks for it by name. */
+  receivers(group: Address, source: Address): Iterable<number> {
+    const state = this.#groups.get(group);
+    const list = state?.routes.get(source)?.list;
+    if (state === undefined || list === undefined) return [];
+    for (const tunnel of list) if (state.filters.get(tunnel)?.mode === "include") return list;
+    return [];
+  }
+
+  /** The sources of a group that have routes of their own. */
+  sources(group: Address): Address[] {
+    return [...(this.#groups.get(group)?.routes.keys() ?? [])];
+  }
+
   /** All groups that some tunnel wants. */
   *groups(): IterableIterator<ForwardedGroup> {
     for (const { group, upstream, filters } of this.#groups.values())

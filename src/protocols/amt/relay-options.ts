@@ -1,5 +1,5 @@
 /** What a relay is told and what it says. Read RFC 7450 §5.3 first, then `relay.ts`. */
-import type { Address, Endpoint } from "../../core/address.ts";
+import type { Address, Endpoint, Family } from "../../core/address.ts";
 import type { Drop } from "../../core/drops.ts";
 import type { Entropy, Millis } from "../../core/machine.ts";
 import type { AccessLists } from "./access.ts";
@@ -43,6 +43,8 @@ export interface RelayOptions {
   readonly requireRouterAlert: boolean;
   /** ICMP Destination Unreachable in a row that a tunnel survives; without it, any number. */
   readonly toleratedUnreachable?: number | undefined;
+  /** The least path MTU that ICMP can bring a tunnel to, outer header included, by its family. */
+  readonly leastPathMtu?: Readonly<Record<Family, number>> | undefined;
   /** Serve deployed gateways that do not speak as RFC 7450 says (`relay-quirks.ts`); default true. */
   readonly quirks?: boolean;
   readonly entropy: Entropy;
@@ -59,6 +61,14 @@ export type RelayInput =
   | { readonly kind: "timeout" }
   /** ICMP says that data does not reach this gateway (§5.3.3). */
   | { readonly kind: "unreachable"; readonly gateway: Endpoint }
+  /** A router says that data with this `payload`, of which it may quote little, is too big. */
+  | {
+      readonly kind: "too-big";
+      readonly gateway: Endpoint;
+      readonly local: Endpoint;
+      readonly mtu: number;
+      readonly payload: Uint8Array;
+    }
   /** Take no one new, answer no discovery, set L; serve those who are here. */
   | { readonly kind: "drain" }
   /** End all tunnels, and make no more. */
@@ -66,8 +76,8 @@ export type RelayInput =
 
 export type TunnelUp = {
   /**
-   * Also said again, when `local` or `ecn` of a tunnel that is up has changed. When `local` has, the
-   * tunnel is in no list just then.
+   * Also said again, when `local`, `ecn` or `pathMtu` of a tunnel that is up has changed. When
+   * `local` has, the tunnel is in no list just then.
    */
   readonly kind: "tunnel-up";
   readonly tunnel: number;
@@ -76,6 +86,8 @@ export type TunnelUp = {
   readonly local: Endpoint;
   /** Its data bears the inner datagram's ECN, otherwise 00 (RFC 9601 §4). */
   readonly ecn: boolean;
+  /** The largest packet outside, if known to be less than the first hop's (§5.3.3.6.1). */
+  readonly pathMtu?: number;
 };
 
 export type RelayOutput =
@@ -91,6 +103,8 @@ export type RelayOutput =
   | RouteChange
   | UpstreamChange
   | { readonly kind: "accepted"; readonly type: number }
+  /** A tunnel's path MTU was learnt, or has grown too old to be believed. */
+  | { readonly kind: "path-mtu"; readonly change: "reduced" | "forgotten" }
   /** A deployed gateway was met as it is. */
   | { readonly kind: "quirk"; readonly quirk: RelayQuirk }
   /**

@@ -4,6 +4,7 @@
  * first, then `response-mac.ts`, `forwarding.ts` and `tunnels.ts`.
  */
 import {
+  AMT_DATA,
   AMT_DISCOVERY,
   AMT_REQUEST,
   AMT_TEARDOWN,
@@ -19,6 +20,7 @@ import {
   VERDICT_RATE_LIMIT,
   VERDICT_ROUTER_ALERT,
   VERDICT_TUNNEL_LIMIT,
+  VERDICT_UNEXPECTED,
   VERDICT_UNKNOWN_TUNNEL,
   VERDICT_ZERO_NONCE,
 } from "../../../assembly/layout/verdict.ts";
@@ -82,6 +84,8 @@ const RESUME = 0.95;
 const REPORTERS = 64;
 /** RFC 3376 §8.8; the relay sends no such queries, but leaves take effect at once. */
 const LAST_MEMBER_QUERY_INTERVAL: Millis = 1_000;
+/** How long a path MTU is believed after ICMP last told it (RFC 1191 §6.3, RFC 8201 §4). */
+const PATH_MTU_LIFE: Millis = 600_000;
 /** Sources of the General Queries: any will do (§5.1.4), hosts want a link-local one for MLD. */
 const QUERY_SOURCE = { 4: "0.0.0.0", 6: "fe80::1" } as const;
 
@@ -93,6 +97,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #forwarding: ForwardingTable;
   /** When a tunnel's memberships next need looking at; may be earlier than they do. */
   readonly #timers = new Timers<Tunnel>();
+  /** When a tunnel's path MTU is forgotten. */
+  readonly #paths = new Timers<Tunnel>();
   /** The settings of every tunnel's membership databases. */
   readonly #database: Pick<RouterOptions, "timers" | "limits">;
   readonly #queries: Readonly<Record<Family, Uint8Array>>;
@@ -144,7 +150,14 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       case "timeout":
         for (let due = this.#timers.take(now); due; due = this.#timers.take(now))
           this.#expire(due, now);
+        for (let due = this.#paths.take(now); due; due = this.#paths.take(now))
+          this.#setPathMtu(due, undefined);
         return;
+      case "too-big": {
+        const drop = this.#learn(input, now);
+        if (drop !== undefined) this.#out.push({ kind: "dropped", drop, type: AMT_DATA });
+        return;
+      }
       case "unreachable":
         this.#unreachable(input.gateway, now);
         return;
@@ -162,7 +175,9 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   }
 
   deadline(): Millis | undefined {
-    return this.#timers.next();
+    const next = this.#timers.next();
+    const path = this.#paths.next();
+    return next === undefined || path === undefined ? (next ?? path) : Math.min(next, path);
   }
 
   /** All tunnels. */
@@ -171,6 +186,11 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       const { number, gateway, local, since } = tunnel;
       yield { tunnel: number, gateway, local, since, groups: groupsOf(tunnel) };
     }
+  }
+
+  /** The tunnels that get a source of a group, if any of them asks for it by name. */
+  receivers(group: Address, source: Address): Iterable<number> {
+    return this.#forwarding.receivers(group, source);
   }
 
   /** All groups that some gateway wants. */
@@ -325,6 +345,28 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (tunnel.unreachable > toleratedUnreachable) this.#end(tunnel, now);
   }
 
+  /** ICMP tells of a path MTU (§5.3.3.6.1): believed if it is about data of a tunnel, and smaller. */
+  #learn(input: Extract<RelayInput, { kind: "too-big" }>, now: Millis): Drop | undefined {
+    const { leastPathMtu } = this.#options;
+    const tunnel = this.#tunnels.get(input.gateway);
+    if (tunnel === undefined || !sameEndpoint(tunnel.local, input.local))
+      return VERDICT_UNKNOWN_TUNNEL;
+    const isData = input.payload.length === 0 || input.payload[0] === AMT_DATA;
+    if (leastPathMtu === undefined || !isData) return VERDICT_UNEXPECTED;
+    const mtu = Math.max(input.mtu, leastPathMtu[familyOf(tunnel.gateway.address)]);
+    const known = tunnel.pathMtu ?? Number.POSITIVE_INFINITY;
+    if (mtu > known) return VERDICT_UNEXPECTED;
+    this.#paths.set(tunnel, now + PATH_MTU_LIFE);
+    if (mtu < known) this.#setPathMtu(tunnel, mtu);
+    return undefined;
+  }
+
+  #setPathMtu(tunnel: Tunnel, mtu: number | undefined): void {
+    this.#out.push({ kind: "path-mtu", change: mtu === undefined ? "forgotten" : "reduced" });
+    tunnel.pathMtu = mtu;
+    if (tunnel.up) this.#out.push(up(tunnel));
+  }
+
   /** Hands a report to the tunnel's membership database. Answers the first refusal of a part of it. */
   #apply(
     tunnel: Tunnel,
@@ -374,6 +416,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     for (const place of places) this.#out.push({ ...place, change: "remove" });
     tunnel.local = local;
     tunnel.ecn = ecn;
+    tunnel.pathMtu = undefined;
+    this.#paths.delete(tunnel);
     this.#out.push(up(tunnel));
     for (const place of places) this.#out.push(place);
   }
@@ -404,6 +448,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       this.#forward(tunnel, router);
     }
     this.#timers.delete(tunnel);
+    this.#paths.delete(tunnel);
     this.#tunnels.remove(tunnel);
     const { maxTunnels, resumeTunnels = Math.floor(RESUME * maxTunnels) } = this.#options;
     if (this.#tunnels.size <= resumeTunnels && maxTunnels > 0) this.#full = false;
@@ -415,8 +460,9 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   }
 }
 
-function up({ number, gateway, local, ecn }: Tunnel): TunnelUp {
-  return { kind: "tunnel-up", tunnel: number, gateway, local, ecn };
+function up({ number, gateway, local, ecn, pathMtu }: Tunnel): TunnelUp {
+  const known = pathMtu === undefined ? {} : { pathMtu };
+  return { kind: "tunnel-up", tunnel: number, gateway, local, ecn, ...known };
 }
 
 function groupsOf(tunnel: Tunnel): number {

@@ -19,6 +19,8 @@ export interface Tunnel {
   ecn: boolean;
   /** ICMP Destination Unreachable in a row. */
   unreachable: number;
+  /** The largest packet outside, if ICMP said that it is less than that of the first hop. */
+  pathMtu: number | undefined;
   /** It was announced to the data plane. */
   up: boolean;
   /** Its gateway is one of the drivers of `relay-quirks.ts`. */
@@ -65,6 +67,7 @@ export class Tunnels {
       local,
       ecn,
       unreachable: 0,
+      pathMtu: undefined,
       up: false,
       driver: false,
       playerProof: undefined,

@@ -14,7 +14,12 @@ const ATTEMPT_LONGEST: Millis = 10_000;
 
 export type AttemptsInput =
   /** The relays to try, in order, in place of those that wait; trials that run go on. */
-  | { readonly kind: "candidates"; readonly candidates: readonly Candidate[] }
+  | {
+      readonly kind: "candidates";
+      readonly candidates: readonly Candidate[];
+      /** As a last resort, those that were lost are tried as well. */
+      readonly lost?: boolean;
+    }
   /** A trial has ended without success. */
   | { readonly kind: "failed"; readonly candidate: Candidate }
   /** This relay must not be chosen for a while. */
@@ -36,26 +41,33 @@ interface Trial {
 }
 
 export class Attempts implements Machine<AttemptsInput, AttemptsOutput> {
-  readonly #holdDown: HoldDown;
+  /** Those whose data or answers stayed away. */
+  readonly #lost: HoldDown;
+  /** Those that are full, which they are for everybody. */
+  readonly #full: HoldDown;
   readonly #trials = new Map<string, Trial>();
   #waiting: readonly Candidate[] = [];
   #out: AttemptsOutput[] = [];
   #nextAt: Millis = Number.NEGATIVE_INFINITY;
   #searching = false;
+  #lastResort = false;
 
-  constructor(entropy: Entropy) {
-    this.#holdDown = new HoldDown(entropy);
+  /** `full` may be shared with others that choose from the same relays. */
+  constructor(entropy: Entropy, full = new HoldDown(entropy)) {
+    this.#lost = new HoldDown(entropy);
+    this.#full = full;
   }
 
   /** True while `relay` must not be chosen. */
   holds(relay: Endpoint, now: Millis): boolean {
-    return this.#holdDown.holds(relay, now);
+    return this.#full.holds(relay, now) || (!this.#lastResort && this.#lost.holds(relay, now));
   }
 
   handle(input: AttemptsInput, now: Millis): void {
     switch (input.kind) {
       case "candidates":
         this.#searching = true;
+        this.#lastResort = input.lost ?? false;
         this.#waiting = input.candidates.filter(
           ({ endpoint }) => !this.#trials.has(endpointText(endpoint)),
         );
@@ -65,7 +77,7 @@ export class Attempts implements Machine<AttemptsInput, AttemptsOutput> {
         if (this.#trials.delete(endpointText(input.candidate.endpoint))) this.#nextAt = now;
         break;
       case "hold":
-        this.#holdDown.hold(input.relay, input.reason, now);
+        (input.reason === "limit" ? this.#full : this.#lost).hold(input.relay, input.reason, now);
         this.#waiting = this.#waiting.filter(
           ({ endpoint }) => !sameEndpoint(endpoint, input.relay),
         );

@@ -11,7 +11,7 @@ import type { Entropy } from "../../core/machine.ts";
 import type { RelayRecord } from "./record.ts";
 
 /** The UDP port of AMT relays (RFC 7450 §7): records name no other. */
-const AMT_PORT = 2268;
+export const AMT_PORT = 2268;
 
 /** A relay to try. */
 export interface Candidate {

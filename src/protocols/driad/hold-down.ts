@@ -11,7 +11,7 @@ const LIMIT: Millis = 600_000;
 /** Why a relay is held down: its data or its answers stay away, or it set the limit flag (L). */
 export type HoldReason = "lost" | "limit";
 
-/** At most one entry for each relay of a source's records and what they advertise. */
+/** Entries end by themselves; there are at most as many as were held in the last 10 minutes. */
 export class HoldDown {
   readonly #until = new Map<string, Millis>();
 

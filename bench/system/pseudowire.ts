@@ -1,0 +1,257 @@
+/**
+ * An Ethernet pseudowire between two hosts on one machine: TCP through it (iperf3, one stream and
+ * eight, both ways) and small packets. Culvert's L2TPv3 beside a C program that makes the same
+ * system calls in the same batches and nothing else, the kernel's VXLAN driver, and a plain loop on
+ * `node:dgram`.
+ */
+import { setTimeout } from "node:timers/promises";
+import path from "node:path";
+import type { Program } from "../../src/lab/program.ts";
+import { requireTool } from "../../src/lab/tool.ts";
+import { describeMachine, ROOT } from "../machine.ts";
+import { figure, sideBySide, type Effort, type Figure, type Goal, type Result } from "../result.ts";
+import { buildPrograms, type Native } from "./native.ts";
+import { outcome } from "./rows.ts";
+import { DEVICE, UNDER, Wire, type End } from "./wire.ts";
+
+interface Timing {
+  readonly rounds: number;
+  /** Seconds of each measurement. */
+  readonly window: number;
+}
+
+const EFFORTS: Readonly<Record<Effort, Timing>> = {
+  full: { rounds: 5, window: 2 },
+  quick: { rounds: 3, window: 1 },
+  sanity: { rounds: 1, window: 1 },
+};
+
+const PORT = 1701;
+/** Octets of UDP payload that make a frame of 64 octets. */
+const SMALL = 64 - 14 - 20 - 8;
+
+/** Before anything else that runs on the machine, so that it disturbs little. */
+const FIRST = ["nice", "-n", "-20"];
+
+interface Case {
+  readonly name: string;
+  readonly unit: "bits/s" | "packets/s";
+  readonly goals: Readonly<Record<string, Goal>>;
+  run(row: Row, window: number): Promise<number>;
+}
+
+const TCP_GOALS = { native: { atLeast: 0.85 }, "node:dgram": { atLeast: 10 } };
+
+const CASES: readonly Case[] = [
+  ...[1, 8].flatMap((streams) =>
+    [false, true].map((back): Case => ({
+      name: `TCP, ${streams} ${streams === 1 ? "stream" : "streams"}${back ? ", back" : ""}`,
+      unit: "bits/s",
+      goals: TCP_GOALS,
+      run: (row, window) => tcp(row, streams, back, window),
+    })),
+  ),
+  {
+    name: "frames of 64 octets",
+    unit: "packets/s",
+    goals: { native: { atLeast: 0.85 } },
+    run: small,
+  },
+];
+
+export async function runPseudowire(
+  effort: Effort,
+  progress: (line: string) => void,
+): Promise<Result> {
+  const machine = describeMachine();
+  const takenAt = new Date().toISOString();
+  const { rounds, window } = EFFORTS[effort];
+  const programs = buildPrograms();
+  const rows: Row[] = [];
+  const figures: Figure[] = [];
+  try {
+    for (const Kind of [CulvertWire, NativeWire, VxlanWire, DgramWire]) {
+      const row = new Kind(new Wire(), programs);
+      rows.push(row);
+      await row.start();
+      row.wire.open();
+      await serve(row);
+      await prove(row);
+    }
+    for (const one of CASES) {
+      const samples = new Map(rows.map((row) => [row, [] as number[]]));
+      for (let round = 0; round < rounds; round++) {
+        progress(`pseudowire: ${one.name}: round ${round + 1} of ${rounds}`);
+        // Each round begins with another row.
+        for (let i = 0; i < rows.length; i++) {
+          const row = rows[(i + round) % rows.length]!;
+          samples.get(row)!.push(await one.run(row, window));
+        }
+      }
+      for (const row of rows)
+        figures.push(
+          figure({ case: one.name, subject: row.name, unit: one.unit }, samples.get(row)!),
+        );
+    }
+  } finally {
+    for (const row of rows) row.wire.remove();
+  }
+  const others = ["native", "vxlan", "node:dgram"];
+  return {
+    suite: "pseudowire",
+    takenAt,
+    effort,
+    machine,
+    settings: { rounds, windowSeconds: window },
+    figures,
+    ratios: others.flatMap((over) => sideBySide(figures, "culvert", over, goalsOver(over))),
+    notes: [],
+  };
+}
+
+function goalsOver(over: string): Record<string, Goal> {
+  return Object.fromEntries(
+    CASES.flatMap(({ name, goals }) => (goals[over] === undefined ? [] : [[name, goals[over]]])),
+  );
+}
+
+/** Starts the server of iperf3 in the east. */
+async function serve({ wire }: Row): Promise<void> {
+  const server = wire.east.namespace.start(requireTool("iperf3", "iperf3"), [
+    "--server",
+    "--forceflush",
+  ]);
+  await server.line(/listening/, "stdout", 10_000);
+}
+
+/** A ping in each direction, as the proof that the wire carries what it is given. */
+async function prove({ wire, name }: Row): Promise<void> {
+  const ping = requireTool("ping", "iputils-ping");
+  for (const [from, to] of [
+    [wire.west, wire.east],
+    [wire.east, wire.west],
+  ] as const) {
+    const words = ["-c", "3", "-i", "0.2", "-W", "2", "-s", "1000", to.inner];
+    const { code } = await from.namespace.start(ping, words).finish(20_000);
+    if (code !== 0) throw new Error(`${name}: no ping comes through`);
+  }
+}
+
+/** Bits of TCP payload a second that the receiver got. */
+async function tcp({ wire }: Row, streams: number, back: boolean, window: number): Promise<number> {
+  const words = ["--client", wire.east.inner, "--json", "--time", String(window), "--omit", "1"];
+  words.push("--parallel", String(streams), ...(back ? ["--reverse"] : []));
+  const text = await outcome(wire.west.namespace.start(requireTool("iperf3", "iperf3"), words));
+  const report = JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } };
+  return report.end.sum_received.bits_per_second;
+}
+
+/** Small frames a second that reach the eastern device at saturation. */
+async function small({ wire, programs }: Row, window: number): Promise<number> {
+  const stream = [wire.west.inner, wire.east.inner, "9", String(SMALL), "3600"];
+  const source = wire.west.namespace.start(programs.source, ["-1", ...stream]);
+  await source.ready();
+  await setTimeout(300);
+  const from = wire.arrived();
+  await setTimeout(window * 1_000);
+  const to = wire.arrived();
+  source.kill("SIGTERM");
+  await outcome(source);
+  return ((to.packets - from.packets) / (to.at - from.at)) * 1_000;
+}
+
+/** One way to join two hosts. */
+abstract class Row {
+  abstract readonly name: string;
+
+  constructor(
+    readonly wire: Wire,
+    readonly programs: Record<Native, string>,
+  ) {}
+
+  /** Makes DEVICE at both ends, so that addresses alone are missing. */
+  abstract start(): Promise<void>;
+
+  /** Each end beside the other one. */
+  protected get pairs(): readonly (readonly [End, End])[] {
+    const { west, east } = this.wire;
+    return [
+      [west, east],
+      [east, west],
+    ];
+  }
+
+  protected async launch(end: End, words: readonly string[]): Promise<Program> {
+    const [program = "", ...args] = [...FIRST, ...words];
+    const started = end.namespace.start(program, args);
+    await started.ready();
+    return started;
+  }
+}
+
+/** Culvert's L2TPv3 over UDP, set up by the words of `ip l2tp`. */
+class CulvertWire extends Row {
+  readonly name = "culvert";
+
+  async start(): Promise<void> {
+    for (const [end, [here, there]] of this.pairs.entries()) {
+      const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
+      await this.launch(here, [...COMMAND, "run", ...control]);
+      const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
+      const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
+      const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
+      for (const words of [
+        `add tunnel ${ids} encap udp ${outer} udp_csum on`,
+        `add session name ${DEVICE} ${session} l2spec_type none`,
+      ])
+        await outcome(
+          here.namespace.start(COMMAND[0], [
+            ...COMMAND.slice(1),
+            "l2tp",
+            ...control,
+            ...words.split(" "),
+          ]),
+        );
+    }
+  }
+}
+
+const COMMAND = [process.execPath, path.join(ROOT, "dist/src/cli/main.js")] as const;
+
+/** The same system calls in C, and nothing else. */
+class NativeWire extends Row {
+  readonly name = "native";
+
+  async start(): Promise<void> {
+    for (const [here, there] of this.pairs) {
+      const outer = [here.outer, String(PORT), there.outer, String(PORT)];
+      await this.launch(here, [this.programs.pseudowire, DEVICE, ...outer]);
+    }
+  }
+}
+
+/** A loop on `node:dgram`. */
+class DgramWire extends Row {
+  readonly name = "node:dgram";
+
+  async start(): Promise<void> {
+    for (const [here, there] of this.pairs) {
+      const program = path.join(ROOT, "dist/bench/system/dgram-wire.js");
+      const words = [DEVICE, here.outer, there.outer, String(PORT)];
+      await this.launch(here, [process.execPath, program, ...words]);
+    }
+  }
+}
+
+/** The kernel's VXLAN driver, from point to point. */
+class VxlanWire extends Row {
+  readonly name = "vxlan";
+
+  start(): Promise<void> {
+    for (const [here, there] of this.pairs) {
+      const ends = ["local", here.outer, "remote", there.outer, "dstport", "4789"];
+      here.namespace.ip("link", "add", DEVICE, "type", "vxlan", "id", "7", ...ends, "dev", UNDER);
+    }
+    return Promise.resolve();
+  }
+}
