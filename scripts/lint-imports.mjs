@@ -12,6 +12,7 @@ export const MAY_IMPORT = {
   "src/membership": ["src/wire", "src/core", "assembly/layout"],
   "src/protocols/amt": ["src/membership", "src/wire", "src/core", "assembly/layout"],
   "src/protocols/driad": ["src/core"],
+  "src/protocols/l2tp": ["src/wire", "src/core", "assembly/layout"],
   "src/engine": ["src/wire", "src/core", "assembly/layout"],
   "src/os": ["src/core", "assembly/layout"],
   "src/ports": ["src/os", "src/core", "assembly/layout"],
@@ -21,6 +22,7 @@ export const MAY_IMPORT = {
   "src/runtime": [
     "src/protocols/amt",
     "src/protocols/driad",
+    "src/protocols/l2tp",
     "src/membership",
     "src/lanes",
     "src/ports",

@@ -24,6 +24,19 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import("./run.ts"),
   },
   {
+    name: "l2tp",
+    summary: "add, change, delete and show L2TP tunnels and sessions of a running `culvert run`",
+    example:
+      "culvert l2tp add tunnel tunnel_id 1 peer_tunnel_id 2 local 192.0.2.1 remote 192.0.2.2 udp_sport 1701 udp_dport 1701",
+    load: () => import("./l2tp.ts"),
+  },
+  {
+    name: "reload",
+    summary: "make a running `culvert run` read its file anew; what is unchanged runs on",
+    example: "culvert reload",
+    load: () => import("./reload.ts"),
+  },
+  {
     name: "relay",
     summary: "serve multicast to AMT gateways",
     example: "culvert relay --local 192.0.2.1 --ingress eth1",

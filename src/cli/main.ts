@@ -7,11 +7,13 @@ const GRACE = 1_000;
 
 process.exitCode = await culvert(process.argv.slice(2), {
   starters: async () => {
-    const { startRelay, startGateway, startReceive } = await import("../runtime/index.ts");
+    const { startRelay, startGateway, startL2tp, startReceive } =
+      await import("../runtime/index.ts");
     return {
       relay: startRelay,
       gateway: startGateway,
       receive: startReceive,
+      l2tp: startL2tp,
     };
   },
   probes: async () => (await import("../os/probe.ts")).probeHost(),

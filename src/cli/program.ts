@@ -12,8 +12,9 @@ import {
 } from "./exit.ts";
 import type { Parts } from "./parts.ts";
 
-/** Runs the command that `args` (without the program's own name) ask for; never throws. */
-export async function culvert(args: readonly string[], parts: Parts): Promise<ExitCode> {
+/** Runs the command that `given` (without the program's own name) asks for; never throws. */
+export async function culvert(given: readonly string[], parts: Parts): Promise<ExitCode> {
+  const args = longFlags(given);
   let code: ExitCode = EXIT_FINE;
   try {
     const program = await build(args, parts, (ended) => (code = ended));
@@ -27,6 +28,12 @@ export async function culvert(args: readonly string[], parts: Parts): Promise<Ex
   }
 }
 
+/** The long flags of `ip` have one hyphen. */
+function longFlags(args: readonly string[]): string[] {
+  if (args[0] !== "l2tp") return [...args];
+  return args.map((arg) => (/^-(batch|force|json)$/.test(arg) ? `-${arg}` : arg));
+}
+
 async function build(
   args: readonly string[],
   parts: Parts,
@@ -34,7 +41,9 @@ async function build(
 ): Promise<Command> {
   const program = new Command("culvert");
   program
-    .description("AMT relay, gateway and receiver in user space (RFC 7450)")
+    .description(
+      "AMT relay, gateway and receiver (RFC 7450) and L2TP tunnels (RFC 3931) in user space",
+    )
     .version(version(), "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .configureOutput(outputOf("culvert"))

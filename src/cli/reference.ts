@@ -6,6 +6,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { Command } from "commander";
 import { common } from "../config/common.ts";
+import { l2tpChange, l2tpSession, l2tpSettings, l2tpTunnel } from "../config/l2tp.ts";
+import { spellWord } from "../config/l2tp-command.ts";
 import type { Shape, System } from "../config/system.ts";
 import { SYSTEMS } from "../config/systems.ts";
 import { CONTROL_VERSION } from "../runtime/control.ts";
@@ -32,6 +34,17 @@ gateways:
     discovery: 192.52.193.1
     tun: culvert0
     address: [10.9.8.1/24]
+l2tp:
+  tunnels:
+    branch:
+      tunnelId: 1
+      peerTunnelId: 2
+      local: 192.0.2.1
+      remote: 203.0.113.7
+      udpSport: 1701
+      udpDport: 1701
+      sessions:
+        - { name: l2tpeth0, sessionId: 10, peerSessionId: 20, cookie: "0a1b2c3d" }
 control: /run/culvert/culvert.sock
 `;
 
@@ -56,11 +69,15 @@ export async function referencePage(): Promise<string> {
     "## The configuration file",
     "YAML, for `culvert run -c FILE`. Each section maps names to settings; a name is what `culvert status`" +
       " shows. A key and the flag of the same name are one setting. Unknown keys are errors, and all" +
-      " errors are told at once as `file:line:column path: expected ..., got ...`.",
+      " errors are told at once as `file:line:column path: expected ..., got ...`. On SIGHUP, and with" +
+      " `culvert reload`, a running `culvert run` reads its file anew: what is unchanged runs on, L2TP" +
+      " changes tunnel by tunnel and session by session, and a relay or gateway that is changed is" +
+      " started anew. A file that is wrong changes nothing.",
     `\`\`\`yaml\n${EXAMPLE}\`\`\``,
     "At the top of the file, and as a flag of every long-running command:",
     fieldTable(common),
     ...Object.values(SYSTEMS).flatMap(systemPart),
+    ...l2tpParts(),
     ...(await flagParts()),
     "## Coming from the Linux driver",
     "The options of `ip link add ... type amt` and what stands for them here:",
@@ -68,6 +85,10 @@ export async function referencePage(): Promise<string> {
     "## The control socket",
     `A Unix stream socket with mode 0600. One line of JSON asks, one line answers:`,
     `\`\`\`\n> {"v":${CONTROL_VERSION},"ask":"status"}\n< {"v":${CONTROL_VERSION},"answer":{"pid":4711,"services":[...]}}\n\`\`\``,
+    'A question may need more, which stands beside it as `"with"`: `"ask":"l2tp"` takes' +
+      ' `{"commands":[["show","tunnel"],...],"force":false}` and answers with a list of' +
+      ' `{"answer":...}` and `{"error":"...","code":"..."}`; `"ask":"reload"` takes nothing.' +
+      " Only `culvert run` answers these two.",
     'A request that is not understood is answered with `{"v":' +
       `${CONTROL_VERSION},"error":"..."}\`. The services are those of \`culvert status --json\`.` +
       " Without `--control` the socket is `ROLE-PID.sock` in `$CULVERT_RUNTIME_DIR` if that is set," +
@@ -92,6 +113,32 @@ function systemPart(system: System): string[] {
     ...Object.entries(system.needs).map(([key, other]) => `\`${key}\` needs \`${other}\`.`),
   ];
   return [`## ${system.role}`, [where, ...rules].join(" "), fieldTable(system)];
+}
+
+/** L2TP's tables: each field is a key of the file and a word of the command. */
+function l2tpParts(): string[] {
+  const rows = (shape: Shape) =>
+    Object.keys(shape.fields).map((key) => {
+      const doc = docOf(shape.fields, key);
+      const what = `${doc.help}. Takes ${doc.expected}.`;
+      return [`\`${key}\``, `\`${spellWord(key)}\``, presenceOf(shape, key) || "optional", what];
+    });
+  const words = (shape: Shape) =>
+    markdownTable(["Key", "Word", "If left out", "Meaning"], rows(shape));
+  return [
+    "## L2TP tunnels",
+    "In the file: an entry of `l2tp.tunnels`. As a command: `culvert l2tp add tunnel` and pairs of a word and its value.",
+    words(l2tpTunnel),
+    "## L2TP sessions",
+    "In the file: an element of a tunnel's `sessions`. As a command: `culvert l2tp add session tunnel_id ID` and pairs of a word and its value." +
+      ` \`culvert l2tp set session tunnel_id ID session_id ID\` changes ${code(Object.keys(l2tpChange.fields).map(spellWord))} while the session runs.`,
+    words(l2tpSession),
+    "Beside the tunnels, directly in `l2tp`:",
+    markdownTable(
+      ["Key", "If left out", "Meaning"],
+      rows(l2tpSettings).map(([key, , presence, what]) => [key!, presence!, what!]),
+    ),
+  ];
 }
 
 function fieldTable(shape: Shape): string {

@@ -7,43 +7,63 @@ import { SYSTEMS } from "../config/systems.ts";
 import { endpointText, type Endpoint } from "../core/address.ts";
 import { ControlServer, ownSocketPath } from "../runtime/control.ts";
 import type { Service } from "../runtime/service.ts";
-import { complaint, EXIT_FAILURE, EXIT_FINE, exitCodeOf, type ExitCode } from "./exit.ts";
+import { complaint, EXIT_FAILURE, type ExitCode } from "./exit.ts";
+import { answerL2tp } from "./l2tp-answer.ts";
 import type { Starters } from "./parts.ts";
+import { Reloader, type Reloaded } from "./reloader.ts";
+import { reloadText } from "./reload-text.ts";
+import { Running } from "./running.ts";
+
+export interface ServeOptions {
+  /** Its control socket; one named by the command and the process if undefined. */
+  readonly controlPath: string | undefined;
+  /** Reads the configuration anew; undefined for a command that has no file, or only flags. */
+  readonly read?: () => readonly Instance[];
+  /** True if L2TP commands are served, whatever else runs. */
+  readonly l2tp?: boolean;
+}
 
 /**
- * Runs `instances` until they end, and gives the exit code. `command` names the control socket
- * unless `controlPath` does. Throws what prevents a start, with nothing left running.
+ * Runs `instances` until they end, and gives the exit code. Throws what prevents a start, with
+ * nothing left running.
  */
 export async function serve(
   command: string,
   instances: readonly Instance[],
-  controlPath: string | undefined,
   starters: Starters,
+  options: ServeOptions,
 ): Promise<ExitCode> {
-  const services: Service[] = [];
-  const control = await ControlServer.open(controlPath ?? (await ownSocketPath(command)), {
-    status: () => ({ pid: process.pid, services: services.map((service) => service.status()) }),
+  const running = new Running(starters);
+  const reloader = options.read && new Reloader(running, options.read);
+  const control = await ControlServer.open(options.controlPath ?? (await ownSocketPath(command)), {
+    status: () => ({ pid: process.pid, services: running.services.map((one) => one.status()) }),
+    ...(options.l2tp ? { l2tp: async (given) => answerL2tp(await running.l2tp(), given) } : {}),
+    ...(reloader ? { reload: () => reloader.reload() } : {}),
   });
-  const signals = new Signals(() => control.remove());
+  const signals = new Signals(() => control.remove(), reloader);
   try {
     for (const instance of instances) {
-      services.push(await start(instance, starters));
+      await running.start(instance);
       if (signals.came) break;
     }
     if (!signals.came) {
-      const ready = services.map((service, index) => readyText(service, instances[index]!));
+      const ready = running.services.map((one, index) => readyText(one, instances[index]!));
       process.stderr.write(`ready: ${[...ready, `control ${control.path}`].join("; ")}\n`);
     }
-    return await untilEnd(services, signals);
+    void signals.first.then(() => running.stop());
+    return await running.end;
   } finally {
     // After a failed start some still run; after an ordinary end this does nothing.
-    await Promise.allSettled(services.map((service) => service.stop()));
+    await running.stop();
     await control.close();
     signals.close();
   }
 }
 
-/** SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once. */
+/**
+ * SIGINT and SIGTERM: the first asks for an orderly end, the second ends the process at once.
+ * SIGHUP: the configuration is read anew.
+ */
 class Signals {
   came = false;
   #announce: () => void = () => undefined;
@@ -51,8 +71,9 @@ class Signals {
     this.#announce = resolve;
   });
   readonly #listener: () => void;
+  readonly #hangUp: (() => void) | undefined;
 
-  constructor(beforeExit: () => void) {
+  constructor(beforeExit: () => void, reloader: Reloader | undefined) {
     this.#listener = () => {
       if (this.came) {
         beforeExit();
@@ -62,48 +83,28 @@ class Signals {
       this.#announce();
     };
     process.on("SIGINT", this.#listener).on("SIGTERM", this.#listener);
+    if (!reloader) return;
+    this.#hangUp = () => {
+      const told = (done: Reloaded) => process.stderr.write(`culvert: ${reloadText(done)}\n`);
+      reloader.reload().then(told, (error: unknown) => {
+        process.stderr.write(`${complaint(error)}\n`);
+      });
+    };
+    process.on("SIGHUP", this.#hangUp);
   }
 
   close(): void {
     process.off("SIGINT", this.#listener).off("SIGTERM", this.#listener);
-  }
-}
-
-/** Waits until all services have ended; one that fails, or a signal, stops the others. */
-async function untilEnd(services: readonly Service[], signals: Signals): Promise<ExitCode> {
-  let code: ExitCode = EXIT_FINE;
-  const failed = (error: unknown) => {
-    process.stderr.write(`${complaint(error)}\n`);
-    if (code === EXIT_FINE) code = exitCodeOf(error);
-  };
-  const stopAll = () => Promise.all(services.map((service) => service.stop().catch(failed)));
-  const stopped = signals.first.then(stopAll);
-  const ends = services.map(async (service) => {
-    const reason = await service.ended;
-    if (reason === undefined) return;
-    failed(reason);
-    await stopAll();
-  });
-  await Promise.race([Promise.all(ends), stopped]);
-  return code;
-}
-
-async function start(instance: Instance, starters: Starters): Promise<Service> {
-  switch (instance.role) {
-    case "relay":
-      return starters.relay(instance.name, instance.config);
-    case "gateway":
-      return starters.gateway(instance.name, instance.config);
-    case "receive":
-      return starters.receive(instance.name, instance.config);
+    if (this.#hangUp) process.off("SIGHUP", this.#hangUp);
   }
 }
 
 /** "relay north at 192.0.2.1:2268, ingress eth1". */
 function readyText(service: Service, instance: Instance): string {
   const { role, name } = instance;
+  if (instance.role === "l2tp") return `l2tp with ${instance.config.tunnels.length} tunnels`;
   const config: Readonly<Record<string, unknown>> = { ...instance.config };
-  const { oneOf, notBoth = [] } = SYSTEMS[role];
+  const { oneOf, notBoth = [] } = SYSTEMS[instance.role];
   const choices = [...notBoth, ["dns"], ...oneOf]
     .flat()
     .filter((key) => config[key] !== undefined)

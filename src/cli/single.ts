@@ -16,6 +16,6 @@ export function define(command: Command, done: (code: ExitCode) => void, parts: 
     const config = readChecked(command, SYSTEMS[role], (raw, spell) => check(role, raw, spell));
     const { control } = readFlags(command, common) as { control?: string };
     const instance = { role, name: role, config } as Instance;
-    done(await serve(role, [instance], control, await parts.starters()));
+    done(await serve(role, [instance], await parts.starters(), { controlPath: control }));
   });
 }

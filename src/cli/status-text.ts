@@ -26,7 +26,7 @@ function block(service: ServiceStatus, pid: number): string[] {
   const { name, role, state, local, relay, uptimeSeconds } = service;
   const head = [
     `${name === role ? role : `${role} ${name}`}: ${state}`,
-    `at ${local.map(endpointText).join(" and ")}`,
+    ...(local.length === 0 ? [] : [`at ${local.map(endpointText).join(" and ")}`]),
     ...(relay === undefined ? [] : [`relay ${endpointText(relay)}`]),
     `up ${durationText(uptimeSeconds)}`,
     `pid ${pid}`,
@@ -35,6 +35,8 @@ function block(service: ServiceStatus, pid: number): string[] {
     tunnels(service),
     relays(service),
     groups(service),
+    l2tpTunnels(service),
+    l2tpSessions(service),
     counters(service),
     drops(service),
   ];
@@ -79,6 +81,61 @@ function groups(service: ServiceStatus): string[] {
   return titled(
     [{ title: "GROUP" }, { title: "SOURCES" }, { title: "MEMBERS", right: true }],
     service.groups.map((group) => [group.group, sourcesText(group), numberText(group.members)]),
+  );
+}
+
+function l2tpTunnels({ l2tp }: ServiceStatus): string[] {
+  return titled(
+    [
+      { title: "TUNNEL", right: true },
+      { title: "PEER", right: true },
+      { title: "FROM" },
+      { title: "TO" },
+      { title: "SESSIONS", right: true },
+      { title: "PATH MTU", right: true },
+      { title: "PEER IS" },
+    ],
+    (l2tp?.tunnels ?? []).map((tunnel) => [
+      `${tunnel.tunnel_id}`,
+      `${tunnel.peer_tunnel}`,
+      placeText(tunnel.local, tunnel.local_port),
+      placeText(tunnel.peer, tunnel.peer_port),
+      numberText(tunnel.sessions),
+      `${tunnel.path_mtu}`,
+      tunnel.alive === undefined ? "not asked" : tunnel.alive ? "alive" : "dead",
+    ]),
+  );
+}
+
+/** "192.0.2.1:1701", or over IP the address alone. */
+function placeText(address: string, port: number | undefined): string {
+  return port === undefined ? address : endpointText({ address, port });
+}
+
+function l2tpSessions({ l2tp }: ServiceStatus): string[] {
+  return titled(
+    [
+      { title: "SESSION", right: true },
+      { title: "PEER", right: true },
+      { title: "IN TUNNEL", right: true },
+      { title: "WHERE" },
+      { title: "PSEUDOWIRE" },
+      { title: "SENT", right: true },
+      { title: "RECEIVED", right: true },
+      { title: "DROPPED", right: true },
+    ],
+    (l2tp?.sessions ?? []).map(({ statistics: { tx, rx }, ...session }) => [
+      `${session.session_id}`,
+      `${session.peer_session_id}`,
+      `${session.tunnel_id}`,
+      session.interface ?? session.frames ?? session.pcap ?? "",
+      session.pwtype,
+      numberText(tx.packets),
+      numberText(rx.packets),
+      numberText(
+        tx.errors + rx.errors + rx.cookie_discards + rx.invalid + rx.seq_discards + rx.unnumbered,
+      ),
+    ]),
   );
 }
 

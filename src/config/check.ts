@@ -42,13 +42,22 @@ export function checkShape(
   raw: unknown,
   spell: Spelling = (key) => key,
 ): Checked<unknown> {
-  const parsed = z.strictObject(shape.fields).safeParse(raw);
+  const parsed = schemaOf(shape).safeParse(raw);
   const faults = (parsed.error?.issues ?? []).flatMap((issue) => faultsOf(issue, shape, raw));
   if (isMap(raw)) faults.push(...choicesBroken(shape, raw, spell));
   if (isMap(raw)) faults.push(...limitsBroken(shape, raw, spell));
   if (isMap(raw)) faults.push(...familiesBroken(shape, raw, spell));
   if (faults.length > 0 || !parsed.success) return { faults };
   return { value: withinLimits(shape, parsed.data) };
+}
+
+const schemas = new WeakMap<Shape, z.ZodType<Record<string, unknown>>>();
+
+/** The schema of a table of fields, which zod compiles when it is first used. */
+function schemaOf(shape: Shape): z.ZodType<Record<string, unknown>> {
+  let schema = schemas.get(shape);
+  if (!schema) schemas.set(shape, (schema = z.strictObject(shape.fields)));
+  return schema;
 }
 
 /** True for what a YAML map or a command's flags become. */

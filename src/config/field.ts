@@ -111,6 +111,72 @@ export function toggle<const O extends FieldOptions>(options: O): FieldOf<O, boo
   });
 }
 
+/** One of a few words. */
+export function choice<const O extends FieldOptions & { readonly words: readonly string[] }>(
+  options: O,
+): FieldOf<O, O["words"][number]> {
+  const { words } = options;
+  return field(options, {
+    takes: words.join("|"),
+    expected: `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`,
+    read: (input) => words.find((word) => word === String(input)),
+  });
+}
+
+/** A number that names something: in decimal, or in hexadecimal after 0x; never zero. */
+export function identifier<const O extends FieldOptions>(options: O): FieldOf<O, number> {
+  return field(options, {
+    takes: "ID",
+    expected: "a number from 1 to 4294967295",
+    read: (input) => {
+      const value = toInteger(input);
+      return value !== undefined && value >= 1 && value <= 0xffff_ffff ? value : undefined;
+    },
+  });
+}
+
+/** The cookie of an L2TPv3 session (RFC 3931 §4.1): 4 or 8 octets, or 0 for none. */
+export function cookie<const O extends FieldOptions>(options: O): FieldOf<O, Uint8Array> {
+  return field(options, {
+    takes: "HEX",
+    // YAML reads digits alone as a number and loses its leading zeros.
+    expected: "8 or 16 hexadecimal digits, in quotes in a file, or none",
+    read: (input) => {
+      if (input === "none") return new Uint8Array(0);
+      return typeof input === "string" && /^([0-9a-fA-F]{8}){1,2}$/.test(input)
+        ? Uint8Array.from(Buffer.from(input, "hex"))
+        : undefined;
+    },
+  });
+}
+
+/** A traffic class, or "inherit" for that of the packet inside. */
+export function trafficClass<const O extends FieldOptions>(
+  options: O,
+): FieldOf<O, number | "inherit"> {
+  return field(options, {
+    takes: "N|inherit",
+    expected: "a traffic class from 0 to 255, also as 0xb8, or inherit",
+    read: (input) => {
+      if (input === "inherit") return "inherit";
+      const value = toInteger(input);
+      return value !== undefined && value <= 255 ? value : undefined;
+    },
+  });
+}
+
+/** The name of a network namespace, as `ip netns` knows it. */
+export function namespace<const O extends FieldOptions>(options: O): FieldOf<O, string> {
+  return field(options, {
+    takes: "NAME",
+    expected: "the name of a network namespace, without a slash",
+    read: (input) =>
+      typeof input === "string" && /^[^/\0]{1,255}$/.test(input) && !/^\.\.?$/.test(input)
+        ? input
+        : undefined,
+  });
+}
+
 /** The name of a network interface. */
 export function interfaceName<const O extends FieldOptions>(options: O): FieldOf<O, string> {
   return field(options, {
@@ -222,18 +288,25 @@ export function ports<const O extends FieldOptions>(options: O): FieldOf<O, numb
   return listField(options, wholeNumber("PORT", "a UDP port", { min: 1, max: 65_535 }));
 }
 
+/** A unicast address. */
+export function address<const O extends FieldOptions>(options: O): FieldOf<O, Address> {
+  return field(options, UNICAST);
+}
+
 /** A list of unicast addresses. */
 export function addresses<const O extends FieldOptions>(options: O): FieldOf<O, Address[]> {
-  return listField(options, {
-    takes: "ADDR",
-    expected: "a unicast IPv4 or IPv6 address that is not link-local",
-    read: (input) => {
-      const octets = typeof input === "string" ? parseAddress(input) : undefined;
-      if (octets === undefined || !isTunnelEnd(octets)) return undefined;
-      return formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
-    },
-  });
+  return listField(options, UNICAST);
 }
+
+const UNICAST: Reading<Address> = {
+  takes: "ADDR",
+  expected: "a unicast IPv4 or IPv6 address that is not link-local",
+  read: (input) => {
+    const octets = typeof input === "string" ? parseAddress(input) : undefined;
+    if (octets === undefined || !isTunnelEnd(octets)) return undefined;
+    return formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
+  },
+};
 
 /** A list of prefixes that addresses are matched with. */
 export function networks<const O extends FieldOptions>(options: O): FieldOf<O, string[]> {
@@ -309,6 +382,13 @@ function toNumber(input: Scalar): number | undefined {
   return typeof input === "string" && /^\d{1,12}(\.\d{1,6})?$/.test(input)
     ? Number(input)
     : undefined;
+}
+
+/** A whole number that may be written in hexadecimal. */
+function toInteger(input: Scalar): number | undefined {
+  if (typeof input === "string" && /^0[xX][0-9a-fA-F]{1,8}$/.test(input)) return Number(input);
+  const value = toNumber(input);
+  return value !== undefined && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 
 function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>): FieldOf<O, T> {

@@ -14,6 +14,7 @@ import {
 } from "yaml";
 import { check, checkShape, isMap, shown, unknownKey, type Fault } from "./check.ts";
 import { common } from "./common.ts";
+import { L2TP_SECTION, readL2tp } from "./l2tp-file.ts";
 import { SYSTEMS, type Instance, type Role } from "./systems.ts";
 
 /** What a file says. */
@@ -96,7 +97,8 @@ function readTop(raw: unknown): FileConfig & { readonly faults: readonly Fault[]
   const instances: Instance[] = [];
   let control: string | undefined;
   const top: Record<string, unknown> = {};
-  const sections = [...SECTIONS.keys()].join(" or ");
+  const known = [...SECTIONS.keys(), L2TP_SECTION];
+  const sections = known.join(" or ");
   if (!isMap(raw)) {
     faults.push({ path: [], at: "value", expected: `a map with ${sections}`, got: shown(raw) });
     return { control, instances, faults };
@@ -107,10 +109,14 @@ function readTop(raw: unknown): FileConfig & { readonly faults: readonly Fault[]
       const listed = readSection(key, role, value);
       instances.push(...listed.instances);
       faults.push(...listed.faults);
+    } else if (key === L2TP_SECTION) {
+      const read = readL2tp(value);
+      if ("value" in read) instances.push({ role: "l2tp", name: "l2tp", config: read.value });
+      else faults.push(...read.faults);
     } else if (Object.hasOwn(common.fields, key)) {
       top[key] = value;
     } else {
-      faults.push(unknownKey(key, [...SECTIONS.keys(), ...Object.keys(common.fields)]));
+      faults.push(unknownKey(key, [...known, ...Object.keys(common.fields)]));
     }
   }
   const checked = checkShape(common, top);

@@ -170,10 +170,10 @@ function change(
 ): void {
   const body = new Uint8Array(LINK_BODY);
   const view = new DataView(body.buffer);
-  view.setInt32(LINK_INDEX, readLink(name).index, true);
   view.setUint32(LINK_FLAGS, flags, true);
   view.setUint32(LINK_CHANGE, mask, true);
-  netlink("RTM_NEWLINK", `${name} ${what}`, RTM_NEWLINK, 0, body, ...settings);
+  const named = attribute(IFLA_IFNAME, nameOctets(name));
+  netlink("RTM_NEWLINK", `${name} ${what}`, RTM_NEWLINK, 0, body, named, ...settings);
 }
 
 /** The addresses of an interface, in the kernel's order, both families. */

@@ -26,8 +26,8 @@ export const NLM_F_DUMP = 0x300;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_CREATE = 0x400;
 
-/** Larger than any message of a dump, which the kernel cuts at 32 KiB. */
-const ANSWER_ROOM = 65_536;
+/** Larger than any message of a dump, which the kernel cuts at 32 KiB. Copied from at once. */
+const ANSWER = new Uint8Array(65_536);
 
 const align = (length: number): number => (length + 3) & ~3;
 
@@ -107,10 +107,9 @@ function exchange(call: string, subject: string, request: Uint8Array): Uint8Arra
     const answers: Uint8Array[] = [];
     let consistent = true;
     for (;;) {
-      const octets = new Uint8Array(ANSWER_ROOM);
-      const got = recv(fd, octets);
+      const got = recv(fd, ANSWER);
       if (got < 0) throw osError(call, -got, subject, `no answer (${errnoName(-got)})`);
-      const view = new DataView(octets.buffer, 0, got);
+      const view = new DataView(ANSWER.buffer, 0, got);
       let at = 0;
       while (at + MESSAGE_BODY <= got) {
         const length = view.getUint32(at + MESSAGE_LENGTH, true);
@@ -123,7 +122,7 @@ function exchange(call: string, subject: string, request: Uint8Array): Uint8Arra
           if (error < 0) throw osError(call, -error, subject);
           return consistent ? answers : undefined;
         }
-        answers.push(octets.subarray(at + MESSAGE_BODY, at + length));
+        answers.push(ANSWER.slice(at + MESSAGE_BODY, at + length));
         at += align(length);
       }
     }

@@ -1,16 +1,16 @@
 /**
  * The control socket: how a running Culvert answers questions from other processes on its host.
  *
- * A Unix stream socket, mode 0600. A request is one line of JSON, `{"v":1,"ask":"status"}`; its
- * reply is one line, `{"v":1,"answer":...}` or `{"v":1,"error":"..."}`. A connection may carry
- * several requests; replies come in their order.
+ * A Unix stream socket, mode 0600. A request is one line of JSON, `{"v":1,"ask":"status"}`, perhaps
+ * with `"with":...`; its reply is one line, `{"v":1,"answer":...}` or `{"v":1,"error":"..."}`. A
+ * connection may carry several requests; replies come in their order.
  */
 import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { OsError } from "../core/errors.ts";
+import { CulvertError, OsError } from "../core/errors.ts";
 import type { ServiceStatus } from "./service.ts";
 
 /** The version that requests and replies carry; another one is refused. */
@@ -32,10 +32,10 @@ export interface DaemonStatus {
   readonly services: readonly ServiceStatus[];
 }
 
-/** The questions that a daemon answers. */
-export interface Answers {
+/** The questions that a daemon answers, each from what stands beside it; what throws is an error. */
+export type Answers = Readonly<Record<string, (given: unknown) => unknown>> & {
   readonly status: () => DaemonStatus;
-}
+};
 
 /** A control socket that is being served. */
 export class ControlServer {
@@ -85,29 +85,82 @@ export class ControlServer {
   #serve(socket: Socket, answers: Answers): void {
     this.#connections.add(socket);
     socket.setEncoding("utf8");
-    let pending = "";
-    socket.on("data", (text: string) => {
-      pending += text;
-      for (let end = pending.indexOf("\n"); end >= 0; end = pending.indexOf("\n")) {
-        const line = pending.slice(0, end);
-        pending = pending.slice(end + 1);
-        socket.write(`${JSON.stringify(reply(line, answers))}\n`);
-      }
-      if (pending.length > REQUEST_MAX) socket.destroy();
-    });
     // An asker that went away is no news.
     socket.on("error", () => socket.destroy());
     socket.on("close", () => this.#connections.delete(socket));
+    void answerAll(socket, answers).catch(() => socket.destroy());
   }
+}
+
+/** Answers the requests of a connection, one after the other, until it ends. */
+async function answerAll(socket: Socket, answers: Answers): Promise<void> {
+  let pending = "";
+  for await (const text of socket as AsyncIterable<string>) {
+    pending += text;
+    for (let end = pending.indexOf("\n"); end >= 0; end = pending.indexOf("\n")) {
+      const line = pending.slice(0, end);
+      pending = pending.slice(end + 1);
+      const room = socket.write(`${JSON.stringify(await reply(line, answers))}\n`);
+      if (!room && !socket.destroyed) await drained(socket);
+    }
+    if (pending.length > REQUEST_MAX) return;
+  }
+}
+
+/** Settles when a socket takes more, or is gone. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      socket.off("drain", done).off("close", done);
+      resolve();
+    };
+    socket.on("drain", done).on("close", done);
+  });
 }
 
 /** Asks the Culvert at `socketPath` for its status; an OsError if none answers there. */
 export async function askStatus(socketPath: string, patience = PATIENCE): Promise<DaemonStatus> {
-  const line = await exchange(socketPath, { v: CONTROL_VERSION, ask: "status" }, patience);
-  const answer = parseReply(line);
-  if (answer === undefined)
-    throw new OsError("read", "EPROTO", socketPath, "it is not a control socket of this version");
+  const answer = (await ask(socketPath, "status", undefined, patience)) as DaemonStatus | undefined;
+  if (!Array.isArray(answer?.services)) throw notControl(socketPath);
   return answer;
+}
+
+/**
+ * Asks the Culvert at `socketPath`, with what the question needs. Throws an OsError if none answers
+ * there, and a ControlError if it answers with one.
+ */
+export async function ask(
+  socketPath: string,
+  question: string,
+  given: unknown,
+  patience = PATIENCE,
+): Promise<unknown> {
+  const request = {
+    v: CONTROL_VERSION,
+    ask: question,
+    ...(given === undefined ? {} : { with: given }),
+  };
+  const line = await exchange(socketPath, request, patience);
+  const parsed = parseReply(line);
+  if (parsed === undefined) throw notControl(socketPath);
+  if (typeof parsed.error === "string") throw new ControlError(parsed.error, parsed.code);
+  return parsed.answer;
+}
+
+/** What a daemon answers instead of what it was asked for; `errorCode` is the code of its error. */
+export class ControlError extends CulvertError {
+  readonly code = "CULVERT_CONTROL";
+  constructor(
+    message: string,
+    readonly errorCode: unknown,
+  ) {
+    super(message);
+  }
+}
+
+function notControl(socketPath: string): OsError {
+  const mend = "it is not a control socket of this version";
+  return new OsError("read", "EPROTO", socketPath, mend);
 }
 
 /**
@@ -158,7 +211,7 @@ export function socketsIn(folder: string): string[] {
   }
 }
 
-function reply(line: string, answers: Answers): object {
+async function reply(line: string, answers: Answers): Promise<object> {
   const refuse = (error: string) => ({ v: CONTROL_VERSION, error });
   let request: unknown;
   try {
@@ -167,17 +220,25 @@ function reply(line: string, answers: Answers): object {
     return refuse("expected a line of JSON");
   }
   if (typeof request !== "object" || request === null) return refuse("expected an object");
-  const { v, ask } = request as { v?: unknown; ask?: unknown };
+  const { v, ask: question, with: given } = request as Readonly<Record<string, unknown>>;
   if (v !== CONTROL_VERSION) return refuse(`expected "v": ${CONTROL_VERSION}`);
-  if (typeof ask !== "string" || !Object.hasOwn(answers, ask))
+  if (typeof question !== "string" || !Object.hasOwn(answers, question))
     return refuse(`expected "ask": one of ${Object.keys(answers).join(", ")}`);
-  return { v: CONTROL_VERSION, answer: answers[ask as keyof Answers]() };
+  try {
+    return { v: CONTROL_VERSION, answer: (await answers[question]!(given)) ?? null };
+  } catch (error) {
+    if (!(error instanceof CulvertError)) return refuse(String(error));
+    const code = error instanceof OsError ? error.errno : error.code;
+    return { ...refuse(error.message), code };
+  }
 }
 
-function parseReply(line: string): DaemonStatus | undefined {
+function parseReply(
+  line: string,
+): { answer?: unknown; error?: unknown; code?: unknown } | undefined {
   try {
-    const { v, answer } = JSON.parse(line) as { v?: unknown; answer?: DaemonStatus };
-    return v === CONTROL_VERSION && Array.isArray(answer?.services) ? answer : undefined;
+    const { v, ...rest } = JSON.parse(line) as { v?: unknown };
+    return v === CONTROL_VERSION ? rest : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 /**
- * What a running relay, gateway or receiver offers to the command, the control socket and the
- * library: one shape of status, and an orderly end.
+ * What a running relay, gateway, receiver or L2TP endpoint offers to the command, the control socket
+ * and the library: one shape of status, and an orderly end.
  */
 import type { Endpoint, Address } from "../core/address.ts";
 import type { DropName } from "../core/drops.ts";
@@ -18,18 +18,24 @@ export interface Service {
 export interface ServiceStatus {
   /** The name of the service in the configuration; the role's name for a single one. */
   readonly name: string;
-  readonly role: "relay" | "gateway" | "receive";
+  readonly role: "relay" | "gateway" | "receive" | "l2tp";
   /** One word: "serving", "discovering", "requesting", "connected", "draining" ... */
   readonly state: string;
-  /** A relay's endpoints, in the order of the configuration; the ones of a gateway or receiver. */
+  /**
+   * A relay's endpoints, in the order of the configuration; the ones of a gateway or receiver; those
+   * of L2TP's tunnels, with port 0 over IP.
+   */
   readonly local: readonly Endpoint[];
   /** A gateway's relay, once it is known; left out while there are several. */
   readonly relay?: Endpoint;
   /** The relays in use, where they are found by source. */
   readonly relays?: readonly RelayStatus[];
   readonly uptimeSeconds: number;
+  /** AMT's. */
   readonly tunnels: readonly TunnelStatus[];
   readonly groups: readonly GroupStatus[];
+  /** Only of role "l2tp". */
+  readonly l2tp?: L2tpStatus;
   readonly lanes: readonly LaneStatus[];
   /** Totals over all lanes and machines, by counter name. */
   readonly counters: Readonly<Record<string, number>>;
@@ -58,6 +64,79 @@ export interface GroupStatus extends GroupFilter {
   readonly group: Address;
   /** Tunnels that ask for it; 1 on a gateway. */
   readonly members: number;
+}
+
+/** The tunnels and sessions of L2TP. */
+export interface L2tpStatus {
+  readonly tunnels: readonly L2tpTunnelStatus[];
+  readonly sessions: readonly L2tpSessionStatus[];
+}
+
+/** A tunnel; the names that `ip -json l2tp show tunnel` has are as there. */
+export interface L2tpTunnelStatus {
+  readonly tunnel_id: number;
+  readonly peer_tunnel: number;
+  readonly version: 2 | 3;
+  readonly mode: "standard" | "keyed";
+  readonly encap: "UDP" | "IP";
+  readonly local: Address;
+  readonly peer: Address;
+  readonly local_port?: number;
+  readonly peer_port?: number;
+  readonly checksum?: boolean;
+  readonly checksum_tx?: boolean;
+  readonly checksum_rx?: boolean;
+  readonly path_mtu: number;
+  readonly sessions: number;
+  /** With a keepalive: whether the peer answers. */
+  readonly alive?: boolean;
+}
+
+/** A session; the names that `ip -json l2tp show session` has are as there. */
+export interface L2tpSessionStatus {
+  readonly session_id: number;
+  readonly tunnel_id: number;
+  readonly peer_session_id: number;
+  readonly peer_tunnel_id: number;
+  readonly interface?: string;
+  readonly netns?: string;
+  readonly vlan?: number;
+  /** The path of a socket for frames, or of a capture. */
+  readonly frames?: string;
+  readonly pcap?: string;
+  readonly pwtype: string;
+  readonly l2spec_type: string;
+  /** Hexadecimal: what we send, what we expect, what we take, too. */
+  readonly cookie?: string;
+  readonly peer_cookie?: string;
+  readonly peer_cookie2?: string;
+  readonly reorder_timeout?: number;
+  readonly send_seq?: true;
+  readonly recv_seq?: true;
+  readonly mtu: number;
+  readonly statistics: L2tpStatistics;
+}
+
+/** What went through a session, and what did not, by reason. */
+export interface L2tpStatistics {
+  readonly tx: { readonly packets: number; readonly octets: number; readonly errors: number };
+  readonly rx: {
+    readonly packets: number;
+    readonly octets: number;
+    /** Not what the pseudowire carries. */
+    readonly errors: number;
+    readonly cookie_discards: number;
+    /** The header or sublayer is cut short, or not as agreed. */
+    readonly invalid: number;
+    /** Late or repeated. */
+    readonly seq_discards: number;
+    /** Came ahead, and waited. */
+    readonly reordered: number;
+    /** Numbers that never came. */
+    readonly missing: number;
+    /** Dropped for want of a number. */
+    readonly unnumbered: number;
+  };
 }
 
 export interface LaneStatus {

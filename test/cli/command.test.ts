@@ -101,7 +101,11 @@ test("wrong usage ends with code 2 and one clear line for each mistake", async (
     ],
     [["receive", "239.1.1.1:5000", "--relay", "192.0.2.1"], /^culvert: URL: expected amt:\/\//],
     [["receive"], /^culvert: missing required argument 'URL'/],
-    [["run"], /^culvert: required option '-c, --config <FILE>' not specified/],
+    [
+      ["l2tp", "add", "tunel"],
+      /^culvert: expected one of add tunnel, .*; did you mean "add tunnel"/,
+    ],
+    [["l2tp", "del", "tunnel", "tid", "0"], /^culvert: tunnel_id: expected a number from 1 to 429/],
     [["run", "-c", "absent.yaml"], /^culvert: cannot read the configuration: ENOENT/],
     [["status", "--control", ""], /^culvert: --control: expected a path/],
   ];

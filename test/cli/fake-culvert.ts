@@ -81,6 +81,11 @@ process.exitCode = await culvert(process.argv.slice(2), {
       relay: (name, config) => fakeService(name, "relay", config),
       gateway: (name, config) => fakeService(name, "gateway", config),
       receive: (name, config) => fakeService(name, "receive", config),
+      l2tp: async (name) => ({
+        ...(await fakeService(name, "l2tp", { local: [] })),
+        command: (command) => Promise.resolve(command),
+        reload: () => Promise.resolve({ added: 0, changed: 0, removed: 0, kept: 0, refused: [] }),
+      }),
     }),
   probes: () => Promise.resolve(behaviour === "healthy" ? PROBES.slice(0, 1) : PROBES),
   demo: (args) => Promise.resolve(args.length),

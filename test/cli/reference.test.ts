@@ -30,6 +30,7 @@ test("the file on the reference page is accepted as written", () => {
     [
       ["relay", "north"],
       ["gateway", "home"],
+      ["l2tp", "l2tp"],
     ],
   );
 });

@@ -225,10 +225,10 @@ test("a file that is not YAML, or not a map, is told with its place", () => {
   assert.match(problems("relays: [")[0]!, /^culvert\.yaml:1:\d+: expected valid YAML, got /);
   assert.match(problems("a: 1\na: 2\n")[0]!, /^culvert\.yaml:2:1: expected valid YAML, got /);
   assert.deepEqual(problems(""), [
-    "culvert.yaml:1:1: expected a map with relays or gateways, got nothing",
+    "culvert.yaml:1:1: expected a map with relays or gateways or l2tp, got nothing",
   ]);
   assert.deepEqual(problems("relays: {}\n"), [
-    "culvert.yaml:1:1: expected at least one of relays or gateways, got none",
+    "culvert.yaml:1:1: expected at least one of relays or gateways or l2tp, got none",
   ]);
   assert.deepEqual(problems("gateways: [a]\n"), [
     "culvert.yaml:1:11 gateways: expected a map from a name to a gateway's settings, got a list",

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { EXIT_FINE, Refusal } from "../../src/cli/exit.ts";
 import { culvert } from "../../src/cli/program.ts";
 import { readConfig } from "../../src/config/file.ts";
+import { readL2tpCommand } from "../../src/config/l2tp-command.ts";
 import { ROOT, readPage } from "./pages.ts";
 
 const PAGES = ["README.md", "docs/guide/amt.md"];
@@ -34,6 +35,19 @@ for (const page of PAGES)
       assert.equal(code, EXIT_FINE);
     }
   });
+
+test("the configuration file in the L2TP guide has no problems", () => {
+  const [, text] = /```yaml\n([\s\S]*?)```/.exec(readPage("docs/guide/l2tp.md"))!;
+  const config = readConfig(text!, "guide");
+  assert.ok("instances" in config, JSON.stringify(config));
+});
+
+test("every command in the L2TP guide is accepted as written", () => {
+  const page = readPage("docs/guide/l2tp.md").replaceAll(/\\\n\s+/g, "");
+  const lines = [...page.matchAll(/^ {4}culvert l2tp ([^#\n]+)/gm)].map((line) => line[1]!.trim());
+  assert.ok(lines.length >= 7);
+  for (const line of lines) readL2tpCommand(line.split(/ +/));
+});
 
 test("the configuration file in the guide has no problems", () => {
   const [, text] = /```yaml\n([\s\S]*?)```/.exec(readPage("docs/guide/amt.md"))!;

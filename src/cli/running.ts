@@ -1,0 +1,108 @@
+/** The services of one process: what runs, and when all of it has ended. */
+import { NO_L2TP } from "../config/l2tp.ts";
+import type { Instance } from "../config/systems.ts";
+import type { L2tpService } from "../runtime/l2tp.ts";
+import type { Service } from "../runtime/service.ts";
+import { complaint, EXIT_FINE, exitCodeOf, type ExitCode } from "./exit.ts";
+import type { Starters } from "./parts.ts";
+
+interface Entry {
+  readonly instance: Instance;
+  readonly service: Service;
+  ended: boolean;
+}
+
+export class Running {
+  readonly #starters: Starters;
+  readonly #entries = new Map<string, Entry>();
+  #l2tp: Promise<L2tpService> | undefined;
+  #code: ExitCode = EXIT_FINE;
+  #stopping: Promise<void> | undefined;
+  #ended!: (code: ExitCode) => void;
+  /** Settles with the exit code once all services have ended, or were stopped. */
+  readonly end = new Promise<ExitCode>((resolve) => (this.#ended = resolve));
+
+  constructor(starters: Starters) {
+    this.#starters = starters;
+  }
+
+  get services(): Service[] {
+    return Array.from(this.#entries.values(), ({ service }) => service);
+  }
+
+  /** What runs, by role and name. */
+  get instances(): ReadonlyMap<string, Instance> {
+    return new Map(Array.from(this.#entries, ([key, { instance }]) => [key, instance]));
+  }
+
+  async start(instance: Instance): Promise<void> {
+    if (instance.role === "l2tp") this.#l2tp = this.#starters.l2tp(instance.name, instance.config);
+    const service = await (instance.role === "l2tp" ? this.#l2tp! : this.#begin(instance));
+    if (this.#stopping) return service.stop();
+    const entry: Entry = { instance, service, ended: false };
+    this.#entries.set(keyOf(instance), entry);
+    void service.ended.then((reason) => this.#over(entry, reason));
+  }
+
+  /** L2TP, which starts with its first command if no file has it. */
+  async l2tp(): Promise<L2tpService> {
+    if (!this.#l2tp) await this.start({ role: "l2tp", name: "l2tp", config: NO_L2TP });
+    return this.#l2tp!;
+  }
+
+  /** True if L2TP runs, or is about to. */
+  get hasL2tp(): boolean {
+    return this.#l2tp !== undefined;
+  }
+
+  /** Ends one service, which is not missed. */
+  async remove(key: string): Promise<void> {
+    const entry = this.#entries.get(key);
+    this.#entries.delete(key);
+    await entry?.service.stop();
+  }
+
+  /** Ends all services. */
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stopAll());
+  }
+
+  async #stopAll(): Promise<void> {
+    const stopped = this.services.map((service) =>
+      service.stop().catch((error: unknown) => this.#failed(error)),
+    );
+    await Promise.all(stopped);
+    this.#ended(this.#code);
+  }
+
+  #over(entry: Entry, reason: Error | undefined): void {
+    if (this.#entries.get(keyOf(entry.instance)) !== entry) return;
+    entry.ended = true;
+    if (reason !== undefined) {
+      this.#failed(reason);
+      void this.stop();
+    } else if (!this.#stopping && [...this.#entries.values()].every(({ ended }) => ended)) {
+      this.#ended(this.#code);
+    }
+  }
+
+  #failed(error: unknown): void {
+    process.stderr.write(`${complaint(error)}\n`);
+    if (this.#code === EXIT_FINE) this.#code = exitCodeOf(error);
+  }
+
+  #begin(instance: Exclude<Instance, { role: "l2tp" }>): Promise<Service> {
+    switch (instance.role) {
+      case "relay":
+        return this.#starters.relay(instance.name, instance.config);
+      case "gateway":
+        return this.#starters.gateway(instance.name, instance.config);
+      case "receive":
+        return this.#starters.receive(instance.name, instance.config);
+    }
+  }
+}
+
+export function keyOf({ role, name }: Instance): string {
+  return `${role} ${name}`;
+}

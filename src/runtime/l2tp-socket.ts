@@ -1,0 +1,85 @@
+/** The socket of one local L2TP endpoint: UDP, or raw IP of protocol 115. */
+import { L2TP_PROTOCOL, PORT_IPV4, PORT_IPV6, PORT_UDP } from "../../assembly/layout/l2tp.ts";
+import { familyOf, type Endpoint } from "../core/address.ts";
+import { OsError } from "../core/errors.ts";
+import { close } from "../os/libc.ts";
+import { openRawIp } from "../os/raw-ip.ts";
+import { openUdp, readPathMtu, sendDatagram } from "../os/udp.ts";
+import type { SocketEntry } from "../protocols/l2tp/registry.ts";
+import type { TunnelSettings } from "../protocols/l2tp/settings.ts";
+
+/** Octets of kernel buffer: for a burst of a few hundred trains of 64 KiB each way. */
+const BUFFER = 16 * 1024 * 1024;
+/** The MTU of a path that routing knows nothing of. */
+const USUAL_MTU = 1500;
+/** Stands before a control message over IP, where data has a session identifier. */
+const CONTROL_MARK = 4;
+
+export class L2tpSocket {
+  readonly fd: number;
+  /** PORT_*. */
+  readonly kind: number;
+  /** True when one message can be many datagrams. */
+  readonly trains: boolean;
+
+  /** Throws OsError. */
+  constructor(readonly entry: SocketEntry) {
+    const { local, udp, ttl, dontFragment } = entry;
+    const isV4 = familyOf(local.address) === 4;
+    const options = {
+      dontFragment,
+      ...(ttl === undefined ? {} : { ttl }),
+      receiveBuffer: BUFFER,
+      sendBuffer: BUFFER,
+    };
+    this.kind = udp ? PORT_UDP : isV4 ? PORT_IPV4 : PORT_IPV6;
+    try {
+      if (udp) {
+        const socket = openUdp({
+          ...options,
+          local,
+          gro: true,
+          trafficClass: true,
+          zeroChecksum: !entry.checksumWanted,
+          sendZeroChecksum: !entry.checksumSent,
+        });
+        this.fd = socket.fd;
+        // The kernel computes the checksums of a train's datagrams, or makes no train.
+        this.trains = socket.gso && entry.checksumSent;
+      } else {
+        this.fd = openRawIp({ ...options, local: local.address, protocol: L2TP_PROTOCOL }).fd;
+        this.trains = false;
+      }
+    } catch (error) {
+      throw mended(error, local);
+    }
+  }
+
+  /** Sends a control message; what the system refuses is repeated by the protocol. */
+  sendControl(octets: Uint8Array, peer: Endpoint): void {
+    if (this.entry.udp) {
+      sendDatagram(this.fd, octets, peer);
+      return;
+    }
+    const marked = new Uint8Array(CONTROL_MARK + octets.length);
+    marked.set(octets, CONTROL_MARK);
+    sendDatagram(this.fd, marked, peer);
+  }
+
+  close(): void {
+    close(this.fd);
+  }
+}
+
+/** The MTU of the path to a tunnel's peer. */
+export function pathMtu(tunnel: TunnelSettings): number {
+  if (tunnel.pathMtu !== undefined) return tunnel.pathMtu;
+  const to = { address: tunnel.remote, port: tunnel.remotePort || 1 };
+  return readPathMtu(tunnel.local, to) ?? USUAL_MTU;
+}
+
+function mended(error: unknown, { address }: Endpoint): unknown {
+  if (!(error instanceof OsError) || error.errno !== "EADDRNOTAVAIL") return error;
+  const mend = `local: expected an address that an interface of this host has, got ${address}`;
+  return new OsError(error.call, error.errno, error.subject, mend);
+}
