@@ -30,6 +30,12 @@ const PORT = 1701;
 /** Octets of UDP payload that make a frame of 64 octets. */
 const SMALL = 64 - 14 - 20 - 8;
 
+/** Milliseconds in which the queue of a socket that is not read must be full. */
+const PATIENCE = 30_000;
+
+/** UDP port that small packets are for. */
+const SINK = 9_000;
+
 /** Before anything else that runs on the machine, so that it disturbs little. */
 const FIRST = ["nice", "-n", "-20"];
 
@@ -76,6 +82,7 @@ export async function runPseudowire(
       await row.start();
       row.wire.open();
       await serve(row);
+      await sink(row);
       await prove(row);
     }
     for (const one of CASES) {
@@ -124,6 +131,14 @@ async function serve({ wire }: Row): Promise<void> {
   await server.line(/listening/, "stdout", 10_000);
 }
 
+/** Opens the socket in the east that small packets are for, and never reads it. */
+async function sink({ wire, programs }: Row): Promise<void> {
+  const place = [wire.east.inner, String(SINK), "0", String(SMALL)];
+  const program = wire.east.namespace.start(programs.check, place);
+  await program.ready();
+  program.kill("SIGSTOP");
+}
+
 /** A ping in each direction, as the proof that the wire carries what it is given. */
 async function prove({ wire, name }: Row): Promise<void> {
   const ping = requireTool("ping", "iputils-ping");
@@ -146,11 +161,15 @@ async function tcp({ wire }: Row, streams: number, back: boolean, window: number
   return report.end.sum_received.bits_per_second;
 }
 
-/** Small frames a second that reach the eastern device at saturation. */
+/** Small packets a second that reach the eastern host's stack at saturation. */
 async function small({ wire, programs }: Row, window: number): Promise<number> {
-  const stream = [wire.west.inner, wire.east.inner, "9", String(SMALL), "3600"];
+  const stream = [wire.west.inner, wire.east.inner, String(SINK), String(SMALL), "3600"];
   const source = wire.west.namespace.start(programs.source, ["-1", ...stream]);
   await source.ready();
+  // The socket's queue must be full before anything is counted.
+  const before = wire.arrived().packets;
+  const late = performance.now() + PATIENCE;
+  while (wire.arrived().packets === before && performance.now() < late) await setTimeout(50);
   await setTimeout(300);
   const from = wire.arrived();
   await setTimeout(window * 1_000);

@@ -76,13 +76,19 @@ export class Wire {
     }
   }
 
-  /** Packets that the eastern device has taken so far, and when that was read. */
+  /**
+   * UDP datagrams that have reached the eastern host's stack so far, and when that was read. There
+   * must be a socket that takes none of them: what its queue has no room for is counted.
+   */
   arrived(): { readonly packets: number; readonly at: number } {
     const before = performance.now();
-    const text = readFileSync(`/proc/${this.#anchor.pid}/net/dev`, "utf8");
+    const text = readFileSync(`/proc/${this.#anchor.pid}/net/snmp`, "utf8");
     const at = (before + performance.now()) / 2;
-    const [, , packets] = new RegExp(`${DEVICE}:\\s*(\\d+)\\s+(\\d+)`).exec(text) ?? [];
-    return { packets: Number(packets), at };
+    const [names = [], values = []] = text
+      .split("\n")
+      .filter((line) => line.startsWith("Udp:"))
+      .map((line) => line.split(" "));
+    return { packets: Number(values[names.indexOf("InErrors")]), at };
   }
 
   /** Ends every program and removes the namespaces. */
