@@ -27,8 +27,6 @@ export const AVP_VENDOR = 2; // u16
 export const AVP_TYPE = 4; // u16
 export const AVP_HEADER = 6; // octets
 export const AVP_MESSAGE_TYPE = 0; // the first AVP of every message but a ZLB
-export const MESSAGE_HELLO = 6; // RFC 2661 §6.5, RFC 3931 §6.5
-export const MESSAGE_ACK = 20; // RFC 3931 §6.15
 
 // L2-Specific Sublayer (RFC 3931 §4.6; RFC 4454 §3).
 export const SUBLAYER_NONE = 0;

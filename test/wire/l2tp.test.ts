@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import * as layout from "../../assembly/layout/l2tp.ts";
+import { MESSAGE_ACK, MESSAGE_HELLO } from "../../src/wire/l2tp-control.ts";
 import * as verdict from "../../assembly/layout/verdict.ts";
 import { type Drop, verdictName } from "../../src/core/drops.ts";
 import * as l2tp from "../../src/wire/l2tp.ts";
@@ -93,12 +93,12 @@ test("M and H of an AVP are told (RFC 2661 §4.1)", () => {
 });
 
 test("a HELLO and its acknowledgement are written as in the examples (RFC 2661 §5.5, RFC 3931 §4.4)", () => {
-  const hello = l2tp.emitAvps([l2tp.messageTypeAvp(layout.MESSAGE_HELLO)]);
+  const hello = l2tp.emitAvps([l2tp.messageTypeAvp(MESSAGE_HELLO)]);
   const v2 = { version: 2, connection: 0x20020000, ns: 4, nr: 2, avps: hello } as const;
   assert.equal(toHex(l2tp.emitControl(v2, "udp")), toHex(l2tpVector("v2 HELLO")));
   const zlb = { version: 2, connection: 0x10010000, ns: 1, nr: 2, avps: new Uint8Array() } as const;
   assert.equal(toHex(l2tp.emitControl(zlb, "udp")), toHex(l2tpVector("v2 ZLB")));
-  const ack = l2tp.emitAvps([l2tp.messageTypeAvp(layout.MESSAGE_ACK)]);
+  const ack = l2tp.emitAvps([l2tp.messageTypeAvp(MESSAGE_ACK)]);
   const v3 = { version: 3, connection: 0x0a0a0001, ns: 1, nr: 2, avps: ack } as const;
   assert.equal(
     toHex(l2tp.emitControl(v3, "ip")),
