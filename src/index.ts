@@ -7,6 +7,12 @@ export { endpointText, type Address, type Endpoint, type Family } from "./core/a
 export { DROPS, verdictName, type Drop, type DropName } from "./core/drops.ts";
 export { ConfigError, CulvertError, OsError } from "./core/errors.ts";
 export type { Entropy, Machine, Millis } from "./core/machine.ts";
+export type {
+  L2tpSession,
+  L2tpSessionOptions,
+  Pseudowire,
+  SublayerName,
+} from "./engine/l2tp-session.ts";
 export { AMT_OVERHEAD, PacketBatch, type PacketEngine } from "./engine/packet-engine.ts";
 export { createReferenceEngine } from "./engine/reference/engine.ts";
 export { createWasmEngine } from "./engine/wasm/index.ts";

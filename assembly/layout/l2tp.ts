@@ -12,6 +12,22 @@ export const L2TP_OFFSET = 0x0200; // O, version 2
 export const L2TP_VERSION_MASK = 0x000f;
 export const L2TP_CONTROL_HEADER = 12; // octets of a control message's header
 
+// A control message's header: the first 16 bits, Length, then (RFC 2661 §3.1, RFC 3931 §3.2.1):
+export const L2TP_CONTROL_LENGTH = 2; // u16, of the whole message
+export const L2TP_CONTROL_ID = 4; // u32: Control Connection ID; version 2: u16 Tunnel, u16 Session ID
+export const L2TP_CONTROL_NS = 8; // u16
+export const L2TP_CONTROL_NR = 10; // u16
+
+// AVPs (RFC 2661 §4.1, RFC 3931 §5.1).
+export const AVP_MANDATORY = 0x8000; // M, of the first 16 bits
+export const AVP_HIDDEN = 0x4000; // H
+export const AVP_RESERVED = 0x3c00;
+export const AVP_LENGTH = 0x03ff; // of the AVP with its header
+export const AVP_VENDOR = 2; // u16
+export const AVP_TYPE = 4; // u16
+export const AVP_HEADER = 6; // octets
+export const AVP_MESSAGE_TYPE = 0; // the first AVP of every message but a ZLB
+
 // L2-Specific Sublayer (RFC 3931 §4.6; RFC 4454 §3).
 export const SUBLAYER_NONE = 0;
 export const SUBLAYER_DEFAULT = 1;

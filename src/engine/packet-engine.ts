@@ -8,6 +8,8 @@
  * too small for what it asked.
  */
 
+import type { L2tpSession, L2tpSessionOptions } from "./l2tp-session.ts";
+
 /** Octets that AMT puts before a datagram (RFC 7450 §5.1.6). */
 export const AMT_OVERHEAD = 2;
 
@@ -48,6 +50,12 @@ export interface PacketEngine {
 
   /** `amtDecapsulate` for each packet of `from`; results and octets go to `to`, in order. */
   amtDecapsulateBatch(from: PacketBatch, to: PacketBatch): void;
+
+  /**
+   * An L2TP session of version 2 or 3, with state of its own: sequence numbers, either way. Throws
+   * ConfigError for options that cannot be.
+   */
+  l2tpSession(options: L2tpSessionOptions): L2tpSession;
 }
 
 /** Packets one after another in one buffer, made once and used again. */

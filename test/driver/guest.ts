@@ -91,9 +91,9 @@ export class Guest {
   }
 
   /** Runs a shell command in the guest and returns its output. Throws ToolError if it fails. */
-  async run(command: string): Promise<string> {
+  async run(command: string, milliseconds = COMMAND_MS): Promise<string> {
     this.#program.input(`${command}\n`);
-    const { before, rest: status } = await this.#until(EXIT, COMMAND_MS);
+    const { before, rest: status } = await this.#until(EXIT, milliseconds);
     if (status !== "0") throw new ToolError(`guest: ${command}`, `${before}ended with ${status}`);
     return before;
   }

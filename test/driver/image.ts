@@ -29,7 +29,7 @@ const MAKING = "making-";
 /** What this makes changes with these files, so that an image knows how it was made. */
 const RECIPE = ["image.js", "initramfs.js"];
 /** Modules of a guest beside the driver; what they need is found out. */
-const MODULES = ["virtio_pci", "virtio_net", "bridge"];
+const MODULES = ["virtio_pci", "virtio_net", "bridge", "8021q", "l2tp_eth", "l2tp_ip", "l2tp_ip6"];
 
 /** Why no guest can be had here; undefined if it can be tried. */
 export function imageObstacle(): string | undefined {

@@ -16,6 +16,8 @@ function times(count: number): () => boolean {
 /** What a run must have met, so that it is known to reach behind the first check. */
 const MET: Readonly<Record<string, readonly string[]>> = {
   amt: ["discovery", "advertisement12", "request6", "queryG", "update", "teardown", "amt-length"],
+  "l2tp-udp": ["data2", "data3", "control2 1 6", "control3 3 1", "control2 0 none", "l2tp-header"],
+  "l2tp-ip": ["data3", "control3 3 1", "control3 2 20", "l2tp-version", "truncated"],
   igmp: ["report31", "query3", "membership-checksum", "membership-length", "membership-type"],
   mld: ["report31", "query3", "join2", "leave2", "membership-checksum", "membership-length"],
   "membership-datagram": ["4 report31 strict", "6 report31 strict", "6 join2 strict", "fragment"],

@@ -18,6 +18,7 @@ import * as amt from "../../src/wire/amt.ts";
 import { internetChecksum } from "../../src/wire/checksum.ts";
 import { emitTooBig, parseTooBig, readHead } from "../../src/wire/icmp.ts";
 import { igmpLength, parseIgmp, writeIgmp } from "../../src/wire/igmp.ts";
+import * as l2tp from "../../src/wire/l2tp.ts";
 import {
   emitMembershipDatagram,
   parseMembershipDatagram,
@@ -27,6 +28,7 @@ import { mldLength, parseMld, writeMld } from "../../src/wire/mld.ts";
 import { hopByHopAlerts, ipv4Alerts } from "../../src/wire/router-alert.ts";
 import { AMT_VECTORS } from "../vectors/amt.ts";
 import { hex } from "../vectors/hex.ts";
+import { L2TP_VECTORS } from "../vectors/l2tp.ts";
 import { fixChecksums, fixIgmp, fixMld } from "../wire/fix-checksums.ts";
 
 export interface FuzzTarget {
@@ -123,6 +125,46 @@ function amtMeaning(octets: Uint8Array): { word: string; again?: Uint8Array; say
   }
 }
 
+/** What an L2TP message says, in a word, and the octets of saying it again. */
+function l2tpMeaning(
+  octets: Uint8Array,
+  encapsulation: l2tp.Encapsulation,
+): { word: string; again?: Uint8Array; says?: unknown } {
+  const message = l2tp.parseMessage(octets, encapsulation);
+  if (typeof message === "number") return { word: refused(message) };
+  if (message.kind === "data") {
+    const again =
+      message.version === 2
+        ? l2tp.emitDataV2(message)
+        : l2tp.emitDataV3(encapsulation, message.sessionId, message.rest);
+    return { word: `data${message.version}`, says: message, again };
+  }
+  const { version, avps } = message;
+  const list = l2tp.parseAvps(avps);
+  if (typeof list === "number")
+    return { word: `control${version} ${refused(list)}`, says: message };
+  const says = [message.connection, message.ns, message.nr, list];
+  const word = `control${version} ${Math.min(list.length, 3)} ${l2tp.messageType(list) ?? "none"}`;
+  if (list.some(({ reserved }) => reserved)) return { word, says };
+  const again = l2tp.emitControl({ ...message, avps: l2tp.emitAvps(list) }, encapsulation);
+  return { word, says, again };
+}
+
+function l2tpTarget(encapsulation: l2tp.Encapsulation): FuzzTarget {
+  const vectors = L2TP_VECTORS.filter((vector) => vector.encapsulation === encapsulation);
+  return {
+    seeds: vectors.map(({ octets }) => octets),
+    fix: () => {},
+    run(octets) {
+      const meaning = l2tpMeaning(octets, encapsulation);
+      assert.deepEqual(l2tpMeaning(amid(octets), encapsulation), meaning);
+      if (meaning.again)
+        assert.deepEqual(l2tpMeaning(meaning.again, encapsulation).says, meaning.says);
+      return meaning.word;
+    },
+  };
+}
+
 export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
   amt: {
     seeds: messages,
@@ -134,6 +176,9 @@ export const TARGETS: Readonly<Record<string, FuzzTarget>> = {
       return meaning.word;
     },
   },
+
+  "l2tp-udp": l2tpTarget("udp"),
+  "l2tp-ip": l2tpTarget("ip"),
 
   igmp: {
     seeds: igmp,

@@ -15,22 +15,29 @@ const DRAIN_MS = 400;
 export class Judge {
   constructor(readonly file: string) {}
 
-  /** The values of `field` in the packets that the display filter lets through, a packet a row. */
-  values(field: string, filter: string): string[] {
+  /**
+   * The values of `field` in the packets that the display filter lets through, a packet a row;
+   * `settings` are tshark's options.
+   */
+  values(field: string, filter: string, settings: readonly string[] = []): string[] {
     const preferences = CHECKS.flatMap((check) => ["-o", check]);
-    const words = ["-r", this.file, ...preferences, "-Y", filter, "-T", "fields", "-e", field];
+    const words = ["-r", this.file, ...preferences, ...settings];
+    words.push("-Y", filter, "-T", "fields", "-e", field);
     // A field that occurs in several layers has all of its values, separated by commas.
     return run(findTool("tshark")!, words)
       .split("\n")
       .filter((line) => line !== "");
   }
 
-  /** What tshark finds wrong: malformed packets, errors of its experts, checksums that are bad. */
-  faults(): string[] {
+  /**
+   * What tshark finds wrong with the packets that `among` lets through: malformed ones, errors of
+   * its experts, checksums that are bad.
+   */
+  faults(among = "frame", settings: readonly string[] = []): string[] {
     const layers = ["ip", "udp", "igmp", "icmpv6"];
     const sums = layers.map((layer) => `${layer}.checksum.status == "Bad"`);
     const filter = ["_ws.malformed", '_ws.expert.severity == "Error"', ...sums].join(" || ");
-    return this.values("_ws.col.Info", filter);
+    return this.values("_ws.col.Info", `${among} && (${filter})`, settings);
   }
 }
 

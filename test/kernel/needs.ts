@@ -4,7 +4,13 @@ import { Lab, labObstacle } from "../../src/lab/lab.ts";
 import { ToolError, requireTool } from "../../src/lab/tool.ts";
 
 /** Programs that a test may need beside `ip`, and their Debian packages. */
-const PACKAGES = { named: "bind9", ethtool: "ethtool", dumpcap: "tshark", tshark: "tshark" };
+const PACKAGES = {
+  named: "bind9",
+  ethtool: "ethtool",
+  dumpcap: "tshark",
+  tshark: "tshark",
+  "qemu-system-x86_64": "qemu-system-x86",
+};
 
 /** In CI what cannot run has failed. */
 const REQUIRE_ALL = process.env["CULVERT_REQUIRE_ALL"] === "1";

@@ -6,8 +6,9 @@ import { AMT_OVERHEAD, type PacketBatch, type PacketEngine } from "../packet-eng
 import { decapsulate, encapsulate } from "./amt.ts";
 import { checksum, updateChecksum } from "./checksum.ts";
 import { crc32c } from "./crc32c.ts";
+import { ReferenceL2tpSession } from "./l2tp.ts";
 
-/** An engine that needs nothing but JavaScript. It keeps no state. */
+/** An engine that needs nothing but JavaScript. Only its L2TP sessions keep state. */
 export function createReferenceEngine(): PacketEngine {
   return {
     kind: "reference",
@@ -18,6 +19,7 @@ export function createReferenceEngine(): PacketEngine {
     amtDecapsulate: decapsulate,
     amtEncapsulateBatch: (from, to) => each(from, to, encapsulate, AMT_OVERHEAD),
     amtDecapsulateBatch: (from, to) => each(from, to, decapsulate, -AMT_OVERHEAD),
+    l2tpSession: (options) => new ReferenceL2tpSession(options),
   };
 }
 

@@ -13,7 +13,9 @@ import {
 import { VERDICT_TRUNCATED } from "../../../assembly/layout/verdict.ts";
 import { compileCore, createArena, startCore, type Core } from "../core.ts";
 import { AMT_OVERHEAD, type PacketBatch, type PacketEngine } from "../packet-engine.ts";
+import type { L2tpSession, L2tpSessionOptions } from "../l2tp-session.ts";
 import { webEntropy } from "./entropy.ts";
+import { WasmL2tp } from "./l2tp.ts";
 
 /** What one scratch area takes in a single call; even, so that checksums continue across it. */
 const CHUNK = SCRATCH_ROOM;
@@ -42,6 +44,7 @@ class WasmEngine implements PacketEngine {
   readonly #octets: Uint8Array;
   readonly #offsets: Uint32Array;
   readonly #lengths: Int32Array;
+  readonly #l2tp: WasmL2tp;
 
   constructor(simd: boolean, core: Core, arena: WebAssembly.Memory) {
     this.kind = simd ? "wasm-simd" : "wasm-scalar";
@@ -49,6 +52,7 @@ class WasmEngine implements PacketEngine {
     this.#octets = new Uint8Array(arena.buffer);
     this.#offsets = new Uint32Array(arena.buffer, SCRATCH_OFFSETS, SCRATCH_PACKETS);
     this.#lengths = new Int32Array(arena.buffer, SCRATCH_LENGTHS, SCRATCH_PACKETS);
+    this.#l2tp = new WasmL2tp(core, arena);
   }
 
   checksum(octets: Uint8Array, sum = 0): number {
@@ -105,6 +109,10 @@ class WasmEngine implements PacketEngine {
 
   amtDecapsulateBatch(from: PacketBatch, to: PacketBatch): void {
     this.#batch((...call) => this.#core.decapsulateBatch(...call), 0, from, to);
+  }
+
+  l2tpSession(options: L2tpSessionOptions): L2tpSession {
+    return this.#l2tp.session(options);
   }
 
   /** A packet is at most 64 KiB and a bit long; what is longer has no meaning behind that. */
