@@ -19,7 +19,8 @@ const open = new Set<object>();
 /**
  * Calls back whenever `fd` is ready, again and again until it no longer is (level-triggered). One
  * descriptor has one watch at a time in a thread. An error on the descriptor makes it readable and
- * writable at once: the next call on it tells the errno. The watch keeps the event loop alive.
+ * writable at once: the next call on it tells the errno, and the watch goes on. The watch keeps the
+ * event loop alive.
  */
 export function watch(
   fd: number,
@@ -29,9 +30,14 @@ export function watch(
   if (!Number.isInteger(fd) || fd < 0) throw new RangeError(`watch: ${fd} is no descriptor`);
   // koffi calls back with a libuv status before the events, unlike what its types say.
   const failed: Readiness = { readable: true, writable: true };
+  let now: Partial<Readiness> = wanted;
+  let closed = false;
   const onPoll = (status: unknown, events?: Readiness): void => {
     try {
-      callback(typeof status === "number" && status < 0 ? failed : (events ?? failed));
+      if (typeof status !== "number" || status >= 0) return callback(events ?? failed);
+      callback(failed);
+      // libuv has stopped waiting.
+      if (!closed && (now.readable || now.writable)) handle.start({ ...now }, onPoll);
     } catch (error) {
       // koffi ends the process when its callback throws; the event loop reports it properly.
       setImmediate(() => {
@@ -41,10 +47,10 @@ export function watch(
   };
   const handle = koffiModule().node.poll(fd, { ...wanted }, onPoll);
   open.add(handle);
-  let closed = false;
   return {
     update(next) {
       if (closed) return;
+      now = next;
       if (next.readable || next.writable) handle.start({ ...next }, onPoll);
       else handle.stop();
     },
