@@ -3,14 +3,15 @@
  *
  * A membership belongs to a socket, and the kernel merges those of all sockets into what it reports
  * on the interface (RFC 3376 §3.2). A socket takes igmp_max_memberships groups, each with at most
- * igmp_max_msf sources (mld_max_msf for IPv6), so groups are spread over sockets, and a long
- * INCLUDE list over several sockets too. The sockets are never bound: without a port no datagram is
- * delivered to them.
+ * igmp_max_msf sources (mld_max_msf for IPv6), and of either family what fits optmem_max octets. So
+ * groups are spread over sockets, and a long INCLUDE list over several sockets too. The sockets are
+ * never bound: without a port no datagram is delivered to them.
  */
 import { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6 } from "../../assembly/layout/system.ts";
 import { familyOf } from "../core/address.ts";
 import type { Address, Family } from "../core/address.ts";
-import { ENOBUFS, ENODEV, osError } from "./errno.ts";
+import type { OsError } from "../core/errors.ts";
+import { ENOBUFS, ENODEV, ENOMEM, osError } from "./errno.ts";
 import { SOCK_DGRAM, close, socket, trySetsockopt } from "./libc.ts";
 import { readSysctl } from "./link.ts";
 import { encodeSockaddr } from "./sockaddr.ts";
@@ -31,9 +32,6 @@ const GROUP_FILTER_MODE = 136; // u32: 0 EXCLUDE, 1 INCLUDE
 const GROUP_FILTER_COUNT = 140; // u32
 const GROUP_FILTER_SOURCES = 144;
 
-/** Sockets that one group's INCLUDE list may be spread over before all sources are asked for. */
-const SPREAD_MAX = 16;
-
 /** As the wire's GroupFilter; INCLUDE of nothing is no membership. */
 export interface JoinFilter {
   readonly mode: "include" | "exclude";
@@ -44,13 +42,11 @@ export interface JoinFilter {
 interface Seat {
   readonly fd: number;
   readonly groups: Set<Address>;
-  /** True when the kernel took no further group; until one is left. */
-  full: boolean;
 }
 
 /** One socket's part of a group. */
 interface Part {
-  readonly seat: Seat;
+  seat: Seat;
   filter: JoinFilter;
 }
 
@@ -58,6 +54,8 @@ interface Part {
 export class Joins {
   readonly #index: number;
   readonly #seats: Record<Family, Set<Seat>> = { 4: new Set(), 6: new Set() };
+  /** Those that did not refuse a group since one was left. */
+  readonly #roomy: Record<Family, Set<Seat>> = { 4: new Set(), 6: new Set() };
   readonly #groups = new Map<Address, Part[]>();
 
   /** On the interface with this index, `readLink(name).index`. */
@@ -73,22 +71,23 @@ export class Joins {
   /**
    * Makes `filter` what this object asks of the network for `group`; INCLUDE of nothing leaves. A
    * source that stays wanted is wanted all the while. Returns what is asked in fact: EXCLUDE of
-   * nothing when the source list is longer than the kernel's limits allow. Throws OsError; what was
+   * nothing when an EXCLUDE list is longer than the kernel's limits allow. Throws OsError; what was
    * asked before the call then stays, or part of the new.
    */
   set(group: Address, filter: JoinFilter): JoinFilter {
     const family = familyOf(group);
     const parts = this.#groups.get(group) ?? [];
     this.#groups.set(group, parts);
-    const asked = within(filter, sourceLimit(family));
-    const wanted = spread(asked, sourceLimit(family), parts);
+    const limit = filter.sources.length > 1 ? sourceLimit(family) : 1;
+    const asked = within(filter, limit);
+    const wanted = spread(asked, limit, parts);
     try {
       // What is new comes first and what is left last, so that no wanted source is missing meanwhile.
       for (const more of wanted.slice(parts.length))
         parts.push({ seat: this.#join(group, more), filter: more });
       for (const [i, part] of parts.entries())
         if (!isNothing(wanted[i]!) && !isSame(part.filter, wanted[i]!)) {
-          this.#replace(part.seat, group, wanted[i]!);
+          this.#replace(part, group, wanted[i]!);
           part.filter = wanted[i]!;
         }
       for (let i = parts.length - 1; i >= 0; i--)
@@ -101,9 +100,10 @@ export class Joins {
 
   /** Leaves everything. The object can be used again. */
   close(): void {
-    for (const seats of [this.#seats[4], this.#seats[6]]) {
-      for (const { fd } of seats) close(fd);
-      seats.clear();
+    for (const family of [4, 6] as const) {
+      for (const { fd } of this.#seats[family]) close(fd);
+      this.#seats[family].clear();
+      this.#roomy[family].clear();
     }
     this.#groups.clear();
   }
@@ -111,75 +111,85 @@ export class Joins {
   /** Joins on a socket that has room and does not hold the group. */
   #join(group: Address, filter: JoinFilter): Seat {
     const family = familyOf(group);
-    for (const seat of this.#seats[family]) {
-      if (seat.full || seat.groups.has(group)) continue;
-      const result = this.#tryJoin(seat.fd, group, filter);
-      if (result === -ENOBUFS) {
-        seat.full = true;
-        continue;
-      }
-      return this.#seated(seat, group, filter, result);
+    const roomy = this.#roomy[family];
+    for (const seat of roomy) {
+      if (seat.groups.has(group)) continue;
+      const result = this.#enter(seat, group, filter);
+      if (result === 0) return seat;
+      if (!isFull(result)) throw this.#refused("join", result, group);
+      roomy.delete(seat);
     }
     const fd = socket(family === 4 ? AF_INET : AF_INET6, SOCK_DGRAM, 0, `membership of ${group}`);
-    const seat: Seat = { fd, groups: new Set(), full: false };
+    const seat: Seat = { fd, groups: new Set() };
     this.#seats[family].add(seat);
-    return this.#seated(seat, group, filter, this.#tryJoin(fd, group, filter));
+    roomy.add(seat);
+    const result = this.#enter(seat, group, filter);
+    if (result === 0) return seat;
+    this.#release(seat);
+    throw this.#refused("join", result, group);
   }
 
-  /** Ends a join whose first call had this result. */
-  #seated(seat: Seat, group: Address, filter: JoinFilter, result: number): Seat {
-    if (result < 0) {
-      this.#release(seat);
-      throw osError("join", -result, `${group} on interface ${this.#index}`, mendOf(result));
-    }
-    seat.groups.add(group);
-    try {
-      // The join asked for all sources, or for the first one.
-      if (filter.sources.length > (filter.mode === "include" ? 1 : 0))
-        this.#replace(seat, group, filter);
-      return seat;
-    } catch (error) {
-      this.#leave(seat, group);
-      throw error;
-    }
-  }
-
-  #tryJoin(fd: number, group: Address, filter: JoinFilter): number {
+  /** Joins on this socket, or leaves nothing there. Returns 0 or a negated errno. */
+  #enter(seat: Seat, group: Address, filter: JoinFilter): number {
     const bySource = filter.mode === "include";
     const request = this.#request(bySource ? GROUP_SOURCE_REQ_LENGTH : GROUP_REQ_LENGTH, group);
     if (bySource) request.set(encodeSockaddr(filter.sources[0]!, 0), GROUP_SOURCE);
     const option = bySource ? MCAST_JOIN_SOURCE_GROUP : MCAST_JOIN_GROUP;
-    return trySetsockopt(fd, levelOf(group), option, request);
+    let result = trySetsockopt(seat.fd, levelOf(group), option, request);
+    // The join asked for all sources, or for the first one.
+    if (result === 0 && filter.sources.length > (bySource ? 1 : 0))
+      result = this.#filter(seat, group, filter);
+    if (result === 0) seat.groups.add(group);
+    else this.#quit(seat, group);
+    return result;
   }
 
-  /** Gives a socket's membership a new filter in one call. */
-  #replace(seat: Seat, group: Address, { mode, sources }: JoinFilter): void {
+  /** Gives a part a new filter, on another socket if its own has no room for that. */
+  #replace(part: Part, group: Address, filter: JoinFilter): void {
+    const { seat } = part;
+    const result = this.#filter(seat, group, filter);
+    if (result === 0) return;
+    if (!isFull(result) || seat.groups.size === 1) throw this.#refused("filter", result, group);
+    part.seat = this.#join(group, filter);
+    this.#leave(seat, group);
+  }
+
+  /** Replaces the filter of a socket's membership in one call. Returns 0 or a negated errno. */
+  #filter(seat: Seat, group: Address, { mode, sources }: JoinFilter): number {
     const request = this.#request(GROUP_FILTER_SOURCES + STORAGE * sources.length, group);
     const view = new DataView(request.buffer);
     view.setUint32(GROUP_FILTER_MODE, mode === "include" ? 1 : 0, true);
     view.setUint32(GROUP_FILTER_COUNT, sources.length, true);
     for (const [i, source] of sources.entries())
       request.set(encodeSockaddr(source, 0), GROUP_FILTER_SOURCES + STORAGE * i);
-    const result = trySetsockopt(seat.fd, levelOf(group), MCAST_MSFILTER, request);
-    if (result < 0)
-      throw osError("filter", -result, `${group} on interface ${this.#index}`, mendOf(result));
+    return trySetsockopt(seat.fd, levelOf(group), MCAST_MSFILTER, request);
+  }
+
+  #leave(seat: Seat, group: Address): void {
+    this.#quit(seat, group);
+    seat.groups.delete(group);
+    this.#roomy[familyOf(group)].add(seat);
+    this.#release(seat);
   }
 
   /** A refusal does not matter: the interface, and the membership with it, is gone. */
-  #leave(seat: Seat, group: Address): void {
+  #quit(seat: Seat, group: Address): void {
     const request = this.#request(GROUP_REQ_LENGTH, group);
     trySetsockopt(seat.fd, levelOf(group), MCAST_LEAVE_GROUP, request);
-    seat.groups.delete(group);
-    seat.full = false;
-    this.#release(seat);
   }
 
   /** Closes a socket that holds nothing. */
   #release(seat: Seat): void {
     if (seat.groups.size > 0) return;
-    this.#seats[4].delete(seat);
-    this.#seats[6].delete(seat);
+    for (const family of [4, 6] as const) {
+      this.#seats[family].delete(seat);
+      this.#roomy[family].delete(seat);
+    }
     close(seat.fd);
+  }
+
+  #refused(call: string, result: number, group: Address): OsError {
+    return osError(call, -result, `${group} on interface ${this.#index}`, mendOf(result));
   }
 
   #request(length: number, group: Address): Uint8Array {
@@ -207,10 +217,11 @@ function sourceLimit(family: Family): number {
   return text === undefined ? (family === 4 ? 10 : 64) : Number(text);
 }
 
-/** The filter, or all sources when it names too many. */
+/** The filter; in place of an EXCLUDE list that is too long, one of nothing. */
 function within(filter: JoinFilter, limit: number): JoinFilter {
-  const most = filter.mode === "include" ? limit * SPREAD_MAX : limit;
-  return filter.sources.length > most ? { mode: "exclude", sources: [] } : filter;
+  return filter.mode === "exclude" && filter.sources.length > limit
+    ? { mode: "exclude", sources: [] }
+    : filter;
 }
 
 /** The filter as parts, aligned with the present ones; a source stays in the part that has it. */
@@ -231,8 +242,11 @@ function spread(filter: JoinFilter, limit: number, parts: readonly Part[]): Join
   return lists.map((sources) => ({ mode: "include", sources }));
 }
 
+/** Whether a socket, rather than the host, has no room. */
+const isFull = (result: number): boolean => result === -ENOBUFS || result === -ENOMEM;
+
 function mendOf(result: number): string | undefined {
-  if (result === -ENOBUFS)
+  if (isFull(result))
     return "raise net.ipv4.igmp_max_memberships, igmp_max_msf or net.core.optmem_max";
   return result === -ENODEV ? "the interface is gone" : undefined;
 }
