@@ -6,6 +6,7 @@
 // its way (`lookup.ts`).
 import {
   ARENA_CURSOR,
+  ARENA_KEY,
   CURSOR_ITEM,
   CURSOR_MEMBER,
   CURSOR_MTU,
@@ -16,6 +17,7 @@ import {
   CURSOR_TRAIN,
   FRAME_UDP,
   ITEM_FRAGMENTS,
+  ITEM_HASH,
   ITEM_KEY,
   ITEM_KIND,
   ITEM_LENGTH,
@@ -50,6 +52,7 @@ import {
   VERDICT_FORWARDED,
   VERDICT_NO_MEMBER,
   VERDICT_NO_ROUTE,
+  VERDICT_OTHER_INGRESS,
   VERDICT_SEGMENT_KIND,
   VERDICT_TRUNCATED,
 } from "./layout/verdict";
@@ -59,13 +62,18 @@ import { isMembership } from "./control";
 import { count, tally } from "./counters";
 import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "./datagram";
 import { complete, datagramsOf, fitLane, leastMtu } from "./fit";
+import { elect } from "./ingress";
 import { punt } from "./punt";
 import { rebuild } from "./rebuild";
 import { lookUp } from "./lookup";
 import { routeCount, routeEnqueue, routeSetNext } from "./routes";
 
-/** Turns `messages` received messages into items linked to their routes; `relayFill` goes on. */
-export function ingest(region: usize, messages: u32, frame: u32): void {
+/**
+ * Turns `messages` received messages into items linked to their routes; `relayFill` goes on.
+ * `ingress` is the number of the interface that they came by, from 1, and `now` the time in
+ * milliseconds; 0 where there is one interface alone.
+ */
+export function ingest(region: usize, messages: u32, frame: u32, ingress: u32, now: u32): void {
   const items = region + RX_ITEMS;
   let end = items;
   for (let i: u32 = 0; i < messages; i++) {
@@ -78,7 +86,7 @@ export function ingest(region: usize, messages: u32, frame: u32): void {
     end += 1 << ITEM_SHIFT;
   }
   lookUp(items, end);
-  resolve(items, end);
+  resolve(items, end, ingress, now);
 }
 
 /** Fills in the item for message `i`. Returns its verdict so far. */
@@ -130,7 +138,7 @@ function readVnetHeader(item: usize, packet: usize, length: i32, frame: u32): i3
 }
 
 /** Links each item to its route, and sets the cursor on the first route. */
-function resolve(items: usize, end: usize): void {
+function resolve(items: usize, end: usize, ingress: u32, now: u32): void {
   let first: u32 = 0;
   let last: usize = 0;
   const fitting = leastMtu();
@@ -140,6 +148,7 @@ function resolve(items: usize, end: usize): void {
     let verdict = VERDICT_FORWARDED;
     if (!route) verdict = VERDICT_NO_ROUTE;
     else if (!routeCount(route)) verdict = VERDICT_NO_MEMBER;
+    else if (ingress && !isElected(item, ingress, now)) verdict = VERDICT_OTHER_INGRESS;
     else if (load<u32>(item, ITEM_LENGTH) > fitting) verdict = fitLane(item, fitting);
     count(STAGE_INGEST, STAGE_RECEIVED, datagrams);
     count(STAGE_INGEST, verdict, datagrams);
@@ -162,4 +171,11 @@ function resolve(items: usize, end: usize): void {
   store<u32>(ARENA_CURSOR, 0, CURSOR_STAGED);
   store<u32>(ARENA_CURSOR, 0, CURSOR_MTU);
   store<u32>(ARENA_CURSOR, 0, CURSOR_REGION);
+}
+
+/** Whether an item's source and group are taken from this interface. */
+function isElected(item: usize, ingress: u32, now: u32): bool {
+  // The item's own key may have become that of (*,G).
+  keyOf(<usize>load<u32>(item, ITEM_PACKET), ARENA_KEY);
+  return elect(ARENA_KEY, load<u32>(item, ITEM_HASH), ingress, now);
 }

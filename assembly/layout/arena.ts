@@ -143,10 +143,10 @@ export const KEY_GROUP = 8; // 16 octets, IPv4 in the first four
 export const KEY_SOURCE = 24; // 16 octets, likewise; zero for (*,G)
 export const KEY_LENGTH = 40;
 
-/** Receive regions, one for each port: what recvmmsg is given. */
+/** Receive regions: what recvmmsg is given. A batch is done with before the next one is read. */
 export const ARENA_RX = 0x300000;
 export const RX_REGION = 0xd00000; // octets of one region
-export const RX_REGIONS = 3;
+export const RX_REGIONS = 2; // of the AMT socket, and of all else that a lane reads
 export const RX_CAPACITY = 192; // messages: 3 trains of 64, 4 of 48
 export const RX_HEADERS = 0; // mmsghdr [RX_CAPACITY]
 export const RX_IOVECS = 0x3000; // iovec [RX_CAPACITY]
@@ -183,6 +183,15 @@ export const FRAME_IP = 1; // nothing
 export const FRAME_UDP = 2; // UDP payload; the IP datagram is rebuilt from sender and ancillary data
 export const FRAME_VNET_ETHERNET = 3; // virtio_net_hdr, Ethernet header, IP datagram
 export const FRAME_ETHERNET = 4; // Ethernet header, IP datagram
+
+/** The flows of a relay with several ingress interfaces: FLOW_SETS sets of a few flows each. */
+export const ARENA_FLOWS = 0x1d00000;
+export const FLOW_SETS = 16_384;
+export const FLOW_SET_SHIFT = 8; // 256 octets: four flows
+export const FLOW_SHIFT = 6; // 64 octets
+export const FLOW_INGRESS = 40; // u32, after the (S,G) key: the interface it is taken from, 0: empty
+export const FLOW_HEARD = 44; // u32: when that one last delivered, in milliseconds
+export const FLOW_HOLD = 1_000; // milliseconds of silence after which another interface may deliver
 
 /** Where a stage resumes after the transmit region was full. */
 export const CURSOR_REGION = 0; // u32: the receive region, 0 when there is nothing to resume

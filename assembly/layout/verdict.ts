@@ -89,5 +89,8 @@ export const VERDICT_ICMP_FORBIDDEN = 70;
 // Dropped by a gateway whose relays are found by source.
 export const VERDICT_SOURCE_NEEDED = 71;
 
+// Dropped by a relay with several ingress interfaces.
+export const VERDICT_OTHER_INGRESS = 72;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

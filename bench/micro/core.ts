@@ -223,7 +223,7 @@ function batchLookup(core: Core, view: DataView, entries: number): () => number 
         view.setUint32(packet + ip.IPV6_DESTINATION + 12, entry & 0xffff);
         view.setUint32(packet + ip.IPV6_SOURCE + 12, entry);
       }
-      core.ingest(ARENA_RX, RX_CAPACITY, FRAME_IP);
+      core.ingest(ARENA_RX, RX_CAPACITY, FRAME_IP, 0, 0);
     }
     return Number(counters[found]! - before);
   };
@@ -326,7 +326,7 @@ function replication(module: WebAssembly.Module, gateways: number): Case {
     operations: RX_CAPACITY * gateways,
     run() {
       core.rxArm(ARENA_RX, RX_CAPACITY);
-      core.ingest(ARENA_RX, RX_CAPACITY, FRAME_IP);
+      core.ingest(ARENA_RX, RX_CAPACITY, FRAME_IP, 0, 0);
       let sent = 0;
       for (let count = core.relayFill(); count > 0; count = core.relayFill()) {
         core.sent(0, count);

@@ -108,13 +108,16 @@ function readyText(service: Service, instance: Instance): string {
   const choices = [...notBoth, ["dns"], ...oneOf]
     .flat()
     .filter((key) => config[key] !== undefined)
-    .map((key) => `${key} ${choiceText(config[key] as string | Endpoint | Endpoint[])}`);
+    .map((key) => `${key} ${choiceText(config[key] as string | string[] | Endpoint | Endpoint[])}`);
   const who = name === role ? role : `${role} ${name}`;
   const { local } = service.status();
   return [`${who} at ${local.map(endpointText).join(" and ")}`, ...choices].join(", ");
 }
 
-function choiceText(value: string | Endpoint | readonly Endpoint[]): string {
-  if (typeof value === "string") return value;
-  return [value].flat().map(endpointText).join(" or ");
+type Choice = string | Endpoint;
+
+function choiceText(value: Choice | readonly Choice[]): string {
+  const choices = [value].flat();
+  const texts = choices.map((one) => (typeof one === "string" ? one : endpointText(one)));
+  return texts.join(typeof choices[0] === "string" ? " and " : " or ");
 }

@@ -179,15 +179,24 @@ export function namespace<const O extends FieldOptions>(options: O): FieldOf<O, 
 
 /** The name of a network interface. */
 export function interfaceName<const O extends FieldOptions>(options: O): FieldOf<O, string> {
-  return field(options, {
-    takes: "NAME",
-    expected: "an interface name of 1 to 15 characters",
-    read: (input) =>
-      typeof input === "string" && /^[^\s/:]{1,15}$/.test(input) && !/^\.\.?$/.test(input)
-        ? input
-        : undefined,
-  });
+  return field(options, INTERFACE_NAME);
 }
+
+/** A list of different network interfaces. */
+export function interfaceNames<const O extends FieldOptions>(
+  options: O,
+): FieldOf<O, [string, ...string[]]> {
+  return listField(options, INTERFACE_NAME, (name) => name) as FieldOf<O, [string, ...string[]]>;
+}
+
+const INTERFACE_NAME: Reading<string> = {
+  takes: "NAME",
+  expected: "an interface name of 1 to 15 characters",
+  read: (input) =>
+    typeof input === "string" && /^[^\s/:]{1,15}$/.test(input) && !/^\.\.?$/.test(input)
+      ? input
+      : undefined,
+};
 
 /** A path of the file system that a Unix socket can be bound to. */
 export function socketPath<const O extends FieldOptions>(options: O): FieldOf<O, string> {

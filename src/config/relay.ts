@@ -5,6 +5,7 @@ import {
   count,
   filePath,
   interfaceName,
+  interfaceNames,
   localEndpoints,
   networks,
   octets,
@@ -27,9 +28,9 @@ const fields = {
     optional: true,
     help: "the unicast addresses to tell in Relay Advertisements, as when `local` is anycast; `local` if left out, also for a family that is not listed",
   }),
-  ingress: interfaceName({
+  ingress: interfaceNames({
     optional: true,
-    help: "the interface on which groups are joined and their packets taken",
+    help: "an interface on which groups are joined and their packets taken; with several, each source of a group is taken from the one that delivers it first",
   }),
   tun: interfaceName({
     optional: true,

@@ -134,6 +134,11 @@ export const DROPS = [
     "icmp-forbidden",
     "too big, and no ICMP error may answer it (RFC 1122 §3.2.2, RFC 4443 §2.4)",
   ),
+  row(
+    verdict.VERDICT_OTHER_INGRESS,
+    "other-ingress",
+    "its source and group are being taken from another ingress interface",
+  ),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

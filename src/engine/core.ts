@@ -34,7 +34,7 @@ export interface Core {
   applyCommands(most: number): number;
   relayControl(region: number, messages: number): void;
   deviceControl(region: number, messages: number, frame: number): void;
-  ingest(region: number, messages: number, frame: number): void;
+  ingest(region: number, messages: number, frame: number, ingress: number, now: number): void;
   lookUp(items: number, end: number): void;
   relayFill(): number;
   gatewayReceive(region: number, messages: number): void;

@@ -40,8 +40,10 @@ const HELD_CHECK = 1;
 
 /** What a lane does with the packets of a port. Ports of one kind may share it. */
 export interface Stage {
-  /** The receive region of its ports. */
+  /** The receive region of its ports, which other stages may share. */
   readonly region: number;
+  /** FRAME_*: what stands before each packet. */
+  readonly frame: number;
   /** Runs the core over the first `messages` messages of the region, from port number `port`. */
   begin(messages: number, port: number): void;
   /** Writes what is to be sent to the transmit region; 0 when done. Absent: nothing is sent. */
@@ -84,6 +86,8 @@ export class Lane {
   readonly #ports = new Map<number, Entry>();
   /** Messages of each region's last batch, whose headers must be set up again. */
   readonly #used = new Map<number, number>();
+  /** What frames each region's headers are laid out for. */
+  readonly #frames = new Map<number, number>();
   /** What makes the batch that is not all sent yet. */
   #filling: Pick<Stage, "fill" | "tooBig"> | undefined;
   /** The transmit region's messages that wait: from `#first`, `#pending` of them. */
@@ -172,7 +176,7 @@ export class Lane {
     if (!stage) throw new BugError(`port ${number} of a lane is not one to read`);
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
       if (this.#ports.get(number) !== entry) break; // lost by the last batch
-      this.#core.rxArm(stage.region, this.#used.get(stage.region) ?? 0);
+      this.#arm(stage);
       const count = entry.port.receive();
       this.#used.set(stage.region, Math.max(count, 0));
       if (count <= 0) {
@@ -187,6 +191,14 @@ export class Lane {
       if (count < RX_CAPACITY) break;
     }
     return !this.#filling;
+  }
+
+  /** Lays the headers of a stage's region out for its ports. */
+  #arm({ region, frame }: Stage): void {
+    if (this.#frames.get(region) === frame)
+      return this.#core.rxArm(region, this.#used.get(region)!);
+    this.#core.rxPrepare(region, frame);
+    this.#frames.set(region, frame);
   }
 
   #ready(entry: Entry, ready: Readiness): void {

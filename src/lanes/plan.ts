@@ -2,14 +2,13 @@
 import {
   ARENA_RX,
   FRAME_ETHERNET,
-  FRAME_UDP,
   FRAME_VNET,
   FRAME_VNET_ETHERNET,
   RX_REGION,
   RX_REGIONS,
 } from "../../assembly/layout/arena.ts";
 import { ETHERNET_LENGTH, VNET_LENGTH } from "../../assembly/layout/system.ts";
-import { BugError, CulvertError } from "../core/errors.ts";
+import { CulvertError } from "../core/errors.ts";
 
 /** One descriptor that a lane reads. */
 export interface Inlet {
@@ -22,6 +21,8 @@ export interface Inlet {
   readonly port?: number;
   /** True for a gateway's AMT socket besides the first, of the other family. */
   readonly amt?: boolean;
+  /** The number, from 1, of the ingress interface, where a relay has several. */
+  readonly ingress?: number;
 }
 
 /** What a lane of any role is made of. */
@@ -101,21 +102,11 @@ export function regionAddress(index: number): number {
 }
 
 /**
- * The receive region of each inlet. A batch is done with before the next one is read, so inlets of
- * FRAME_UDP, of which there may be many, share one, and so do AMT sockets.
+ * The receive region of the inlet at this place. AMT sockets, the first and each that is `amt`, share
+ * one, and all others share one, since a batch is done with before the next one is read.
  */
-export function regionsOf(
-  inlets: readonly { readonly frame: number; readonly amt?: boolean | undefined }[],
-): number[] {
-  let count = 0;
-  let shared: number | undefined;
-  const regions = inlets.map(({ frame, amt }) => {
-    if (amt) return 0;
-    if (frame !== FRAME_UDP) return count++;
-    return (shared ??= count++);
-  });
-  if (count > RX_REGIONS) throw new BugError(`${count} receive regions wanted`);
-  return regions.map(regionAddress);
+export function regionOf(place: number, amt = false): number {
+  return regionAddress(place === 0 || amt ? 0 : RX_REGIONS - 1);
 }
 
 /** Octets that stand before an IP datagram in a frame of this kind. */

@@ -8,12 +8,12 @@ import {
   REGION_DEVICES,
   REGION_SOCKETS,
   regionAddress,
-  regionsOf,
+  regionOf,
   type FixedPorts,
   type PortPlan,
 } from "./plan.ts";
 
-/** A port that a lane reads, over the receive region that `regionsOf` gives it. */
+/** A port that a lane reads, over the receive region that `regionOf` gives it. */
 export interface Inflow {
   readonly port: Port;
   /** FRAME_*: what stands before each packet. */
@@ -22,14 +22,17 @@ export interface Inflow {
   readonly udpPort?: number | undefined;
   /** True for a gateway's AMT socket besides the first. */
   readonly amt?: boolean | undefined;
+  /** The number, from 1, of the ingress interface, where a relay has several. */
+  readonly ingress?: number | undefined;
 }
 
 /** The number of the one port that AMT's lanes send to: their core names no other. */
 const OUTLET = 0;
 
 /**
- * Prepares the receive regions and gives the lane its ports: `inflows` are the AMT sockets, then a
+ * Gives the lane its ports: `inflows` are the AMT sockets, then a
  * relay's ingress or a gateway's device; `outlet` may be one of them. Returns the inflows' numbers.
+ * `clock` tells milliseconds; a relay with several ingress interfaces asks it once for each batch.
  */
 export function openFixed(
   lane: Lane,
@@ -38,8 +41,9 @@ export function openFixed(
   arena: ArenaView,
   inflows: readonly Inflow[],
   outlet: Port,
+  clock = now,
 ): number[] {
-  const stages = fixedStages(role, core, arena, inflows);
+  const stages = fixedStages(role, core, arena, inflows, clock);
   if (!inflows.some(({ port }) => port === outlet)) lane.open(OUTLET, outlet);
   return inflows.map(({ port }, index) => {
     const number = port === outlet ? OUTLET : OUTLET + 1 + index;
@@ -53,54 +57,59 @@ function fixedStages(
   core: Core,
   arena: ArenaView,
   inflows: readonly Inflow[],
+  clock: () => number,
 ): Stage[] {
-  const regions = regionsOf(inflows);
   const view = new DataView(arena.memory.buffer);
-  return inflows.map(({ frame, udpPort, amt }, index): Stage => {
-    const region = regions[index]!;
-    core.rxPrepare(region, frame);
+  return inflows.map(({ frame, udpPort, amt, ingress = 0 }, index): Stage => {
+    const common = { region: regionOf(index, amt), frame };
+    const { region } = common;
     if (role === "relay")
       return index === 0
-        ? { region, begin: (messages) => core.relayControl(region, messages) }
+        ? { ...common, begin: (messages) => core.relayControl(region, messages) }
         : {
-            region,
+            ...common,
             begin(messages) {
               if (udpPort !== undefined) view.setUint16(region + RX_UDP_PORT, udpPort);
-              core.ingest(region, messages, frame);
+              core.ingest(region, messages, frame, ingress, ingress > 0 ? clock() : 0);
             },
             fill: () => core.relayFill(),
             tooBig: (first) => core.unsentTooBig(first),
           };
     return index === 0 || amt
       ? {
-          region,
+          ...common,
           begin: (messages) => core.gatewayReceive(region, messages),
           fill: () => core.gatewayFill(),
         }
-      : { region, begin: (messages) => core.deviceControl(region, messages, frame) };
+      : { ...common, begin: (messages) => core.deviceControl(region, messages, frame) };
   });
 }
 
 /** What an L2TP lane does with what comes from a port of each kind; nothing comes from a capture. */
 export type L2tpStages = Readonly<Record<Exclude<PortPlan["kind"], "capture">, Stage>>;
 
-/** Prepares the receive regions; ports of one kind share a stage. */
+/** Ports of one kind share a stage. */
 export function l2tpStages(core: Core): L2tpStages {
   const sockets = regionAddress(REGION_SOCKETS);
   const devices = regionAddress(REGION_DEVICES);
-  core.rxPrepare(sockets, FRAME_IP);
-  core.rxPrepare(devices, FRAME_VNET);
   const tunnel: Stage = {
     region: sockets,
+    frame: FRAME_IP,
     begin: (messages, port) => core.l2tpReceive(sockets, messages, port, now()),
     fill: () => core.l2tpReceiveFill(),
   };
-  const frames = (region: number): Stage => ({
+  const frames = (region: number, frame: number): Stage => ({
     region,
+    frame,
     begin: (messages, port) => core.l2tpSend(region, messages, port, now()),
     fill: () => core.l2tpSendFill(),
   });
-  return { udp: tunnel, raw: tunnel, device: frames(devices), frames: frames(sockets) };
+  return {
+    udp: tunnel,
+    raw: tunnel,
+    device: frames(devices, FRAME_VNET),
+    frames: frames(sockets, FRAME_IP),
+  };
 }
 
 /** What an L2TP lane does with packets that are held until those before them have come. */

@@ -16,7 +16,7 @@ import {
   REGION_DEVICES,
   REGION_SOCKETS,
   regionAddress,
-  regionsOf,
+  regionOf,
   type FixedPorts,
   type FromLane,
   type LanePlan,
@@ -100,14 +100,13 @@ function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStag
 
 /** Ports over the plan's descriptors. One descriptor has one port. */
 function openInlets(plan: FixedPorts, arena: ArenaView): Inflow[] {
-  const regions = regionsOf(plan.inlets);
-  return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt }, index) => {
-    const region = regions[index]!;
+  return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt, ingress }, index) => {
+    const region = regionOf(index, amt);
     const port =
       kind === "device"
         ? new DevicePort(arena, fd, region, frameHeader(frame))
         : new SocketPort(arena, fd, region);
-    return { port, frame, udpPort, amt };
+    return { port, frame, udpPort, amt, ingress };
   });
 }
 

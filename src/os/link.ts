@@ -30,9 +30,11 @@ const LINK_BODY = 16;
 const IFLA_ADDRESS = 1;
 const IFLA_IFNAME = 3;
 const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
 const IFLA_INFO_KIND = 1;
+const IFLA_INFO_SLAVE_KIND = 4;
 
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
@@ -75,6 +77,8 @@ export interface Link {
   readonly hardwareAddress: Uint8Array;
   /** The driver's name for a software device: "tun", "veth", "vlan", "bridge". */
   readonly kind: string | undefined;
+  /** What the interface is a part of: the other interface's index, and its driver's name. */
+  readonly master: { readonly index: number; readonly kind: string } | undefined;
 }
 
 export interface LinkAddress {
@@ -88,21 +92,26 @@ export interface LinkAddress {
 const text = (octets: Uint8Array | undefined): string =>
   octets ? new TextDecoder().decode(octets).replace(/\0.*$/s, "") : "";
 
-/** The interface of this name. Throws OsError with ENODEV when there is none. */
-export function readLink(name: string): Link {
+/** The interface of this name or index. Throws OsError with ENODEV when there is none. */
+export function readLink(which: string | number): Link {
+  const request = new Uint8Array(LINK_BODY);
+  const subject = typeof which === "number" ? `interface ${which}` : which;
+  if (typeof which === "number") new DataView(request.buffer).setInt32(LINK_INDEX, which, true);
   const [body] = netlink(
     "RTM_GETLINK",
-    name,
+    subject,
     RTM_GETLINK,
     0,
-    new Uint8Array(LINK_BODY),
-    attribute(IFLA_IFNAME, nameOctets(name)),
+    request,
+    ...(typeof which === "string" ? [attribute(IFLA_IFNAME, nameOctets(which))] : []),
   );
-  if (!body || body.length < LINK_BODY) throw osError("RTM_GETLINK", ENODEV, name);
+  if (!body || body.length < LINK_BODY) throw osError("RTM_GETLINK", ENODEV, subject);
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const facts = attributes(body, LINK_BODY);
   const flags = view.getUint32(LINK_FLAGS, true);
-  const driver = facts.get(IFLA_LINKINFO);
+  const info = facts.get(IFLA_LINKINFO);
+  const driver = info ? attributes(info, 0) : new Map<number, Uint8Array>();
+  const master = readU32(facts.get(IFLA_MASTER));
   return {
     name: text(facts.get(IFLA_IFNAME)),
     index: view.getInt32(LINK_INDEX, true),
@@ -113,7 +122,9 @@ export function readLink(name: string): Link {
     multicast: (flags & IFF_MULTICAST) !== 0,
     hardwareType: view.getUint16(LINK_TYPE, true),
     hardwareAddress: facts.get(IFLA_ADDRESS)?.slice() ?? new Uint8Array(),
-    kind: driver && (text(attributes(driver, 0).get(IFLA_INFO_KIND)) || undefined),
+    kind: text(driver.get(IFLA_INFO_KIND)) || undefined,
+    master:
+      master === 0 ? undefined : { index: master, kind: text(driver.get(IFLA_INFO_SLAVE_KIND)) },
   };
 }
 

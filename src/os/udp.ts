@@ -27,10 +27,12 @@ import {
   tryConnect,
   trySetsockopt,
 } from "./libc.ts";
+import { nameOctets } from "./link.ts";
 import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 
 const SO_NO_CHECK = 11;
 const SO_REUSEPORT = 15;
+const SO_BINDTODEVICE = 25;
 const IP_RECVTTL = 12;
 const IP_RECVTOS = 13;
 const IPV6_V6ONLY = 26;
@@ -47,6 +49,8 @@ export interface UdpOptions extends IpOptions {
   readonly local: Endpoint;
   /** Interface index, for a link-local IPv6 address. */
   readonly scope?: number;
+  /** The one interface whose datagrams are taken, by name. */
+  readonly device?: string;
   /**
    * Lets several sockets of one user share the endpoint; the kernel spreads flows over them. All of
    * them must ask for it.
@@ -105,6 +109,8 @@ export function openUdp(options: UdpOptions): UdpSocket {
   try {
     const level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
     if (!v4) setsockopt(fd, level, IPV6_V6ONLY, 1, `IPV6_V6ONLY ${text}`);
+    if (options.device !== undefined)
+      setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, nameOctets(options.device), options.device);
     if (options.reusePort) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1, `SO_REUSEPORT ${text}`);
     setIpOptions(fd, v4, options, text);
     if (options.zeroChecksum && !v4) trySetsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1);

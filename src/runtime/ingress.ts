@@ -1,6 +1,6 @@
 /**
- * Where a relay's multicast comes from, and whom it asks for it: an interface on which it joins
- * like a host, or a device into which the host's own multicast routing forwards.
+ * Where a relay's multicast comes from, and whom it asks for it: interfaces on which it joins like a
+ * host, or a device into which the host's own multicast routing forwards.
  */
 import {
   FRAME_ETHERNET,
@@ -16,14 +16,14 @@ import type { Inlet } from "../lanes/plan.ts";
 import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { close, put } from "../os/libc.ts";
-import { readLink, setMtu, setQueueLength, setUp } from "../os/link.ts";
-import { Joins } from "../os/membership.ts";
+import { setMtu, setQueueLength, setUp } from "../os/link.ts";
 import { openPacket } from "../os/packet.ts";
 import { openTun } from "../os/tun.ts";
 import { hasIpv6, openUdp } from "../os/udp.ts";
 import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import { Driver } from "./driver.ts";
+import { Upstream, readIngress } from "./upstream.ts";
 
 /** Octets of kernel buffer for what arrives while the lane sends. */
 const BUFFER = 32 * 1024 * 1024;
@@ -40,8 +40,8 @@ const REPORT_SOURCE: Readonly<Record<Family, Address>> = { 4: "0.0.0.0", 6: "fe8
 export interface Ingress {
   /** What each lane reads, one list for each. */
   readonly inlets: readonly (readonly Inlet[])[];
-  /** One word or two for the operator. */
-  readonly text: string;
+  /** Groups that the kernel has refused to join so far. */
+  readonly waiting: number;
   /** Asks for this of a group from now on. */
   want(group: Address, filter: GroupFilter): void;
   /** A membership packet that came in beside the data. */
@@ -50,26 +50,51 @@ export interface Ingress {
   close(): void;
 }
 
-/** Opens what the configuration says, for this many lanes, each of which takes every packet. */
-export function openIngress(config: RelayConfig, lanes: number, mtu: number): Ingress {
+/**
+ * Opens what the configuration says, for this many lanes, each of which takes every packet. `warn`
+ * takes a line for the operator.
+ */
+export function openIngress(
+  config: RelayConfig,
+  lanes: number,
+  mtu: number,
+  warn: (text: string) => void,
+): Ingress {
   if (config.tun !== undefined) return openDevice(config.tun, lanes, mtu);
-  if (config.ingressPorts !== undefined)
-    return openPorts(config.ingress, config.ingressPorts, lanes);
-  return openInterface(config.ingress, lanes);
+  return openInterfaces(config.ingress, config.ingressPorts, lanes, warn);
 }
 
-/** An interface: the kernel joins for us, packet sockets take what comes. */
-function openInterface(name: string, lanes: number): Ingress {
-  const joins = new Joins(readLink(name).index);
-  const taps = opened((keep) => Array.from({ length: lanes }, () => keep(openTap(name))));
+/**
+ * Interfaces: the kernel joins for us; packet sockets take what comes, or, where UDP ports are named,
+ * ordinary sockets, which need no privilege.
+ */
+function openInterfaces(
+  names: readonly string[],
+  ports: readonly number[] | undefined,
+  lanes: number,
+  warn: (text: string) => void,
+): Ingress {
+  const links = names.map(readIngress);
+  const inlets = opened((keep) =>
+    Array.from({ length: lanes }, () =>
+      names.flatMap((name, i) => {
+        const taps =
+          ports === undefined ? [keep(openTap(name))] : openPorts(name, ports, lanes, keep);
+        return names.length === 1 ? taps : taps.map((tap) => ({ ...tap, ingress: i + 1 }));
+      }),
+    ),
+  );
+  const upstream = new Upstream(links, warn);
   return {
-    inlets: taps.map((tap) => [tap]),
-    text: `ingress ${name}`,
-    want: (group, filter) => void joins.set(group, filter),
+    inlets,
+    get waiting() {
+      return upstream.waiting;
+    },
+    want: (group, filter) => upstream.want(group, filter),
     membership: () => {},
     close() {
-      joins.close();
-      for (const { fd } of taps) close(fd);
+      upstream.close();
+      for (const { fd } of inlets.flat()) close(fd);
     },
   };
 }
@@ -87,31 +112,19 @@ function openTap(name: string): Inlet {
   return { kind: "socket", fd, frame: vnetHeader ? vnet : bare };
 }
 
-/** An interface without privilege: ordinary sockets of both families, for the UDP ports named. */
-function openPorts(name: string, ports: readonly number[], lanes: number): Ingress {
-  const joins = new Joins(readLink(name).index);
+/** Sockets of both families for UDP ports of an interface; of each there is one for every lane. */
+function openPorts(name: string, ports: readonly number[], lanes: number, keep: Keep): Inlet[] {
   const families = ([4, 6] as const).filter((family) => family === 4 || hasIpv6());
-  const inlets = opened((keep) =>
-    Array.from({ length: lanes }, () =>
-      ports.flatMap((port) => families.map((family) => keep(openPort(family, port, lanes > 1)))),
-    ),
+  return ports.flatMap((port) =>
+    families.map((family) => keep(openPort(name, family, port, lanes > 1))),
   );
-  return {
-    inlets,
-    text: `ingress ${name}, UDP ${ports.join(", ")}`,
-    want: (group, filter) => void joins.set(group, filter),
-    membership: () => {},
-    close() {
-      joins.close();
-      for (const { fd } of inlets.flat()) close(fd);
-    },
-  };
 }
 
 /** A socket for one UDP port; the kernel gives multicast to each of those that `share` it. */
-function openPort(family: Family, port: number, share: boolean): Inlet {
+function openPort(device: string, family: Family, port: number, share: boolean): Inlet {
   const { fd } = openUdp({
     local: { address: unspecified(family), port },
+    device,
     reusePort: share,
     receiveBuffer: BUFFER,
     destination: true,
@@ -140,7 +153,7 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
   const hosts = { 4: makeHost(4), 6: makeHost(6) };
   return {
     inlets: inlets.map((inlet) => [inlet]),
-    text: `device ${name}`,
+    waiting: 0,
     want: (group, filter) => hosts[familyOf(group)].handle({ kind: "set", group, filter }),
     membership(octets) {
       const parsed = parseMembershipDatagram(octets, { onLink: true });
@@ -164,8 +177,11 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
   }
 }
 
+/** Takes note of a descriptor. */
+type Keep = <O extends { readonly fd: number }>(one: O) => O;
+
 /** What `open` makes; should it fail, what it had kept until then is closed. */
-function opened<T>(open: (keep: <O extends { readonly fd: number }>(one: O) => O) => T): T {
+function opened<T>(open: (keep: Keep) => T): T {
   const fds: number[] = [];
   try {
     return open((one) => {

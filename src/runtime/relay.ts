@@ -101,7 +101,9 @@ class RunningRelay implements Service {
     }
     try {
       const mtu = Math.max(...this.#places.map((place) => place.mtu));
-      this.#ingress = openIngress(config, config.lanes * this.#places.length, mtu);
+      this.#ingress = openIngress(config, config.lanes * this.#places.length, mtu, (text) =>
+        this.#tale.warn(text),
+      );
     } catch (error) {
       this.#icmp.close();
       closePlaces(this.#places);
@@ -165,8 +167,10 @@ class RunningRelay implements Service {
 
   status(): ServiceStatus {
     const now = monotonic();
+    const told = this.#tale.status(this.#lanes);
     return {
-      ...this.#tale.status(this.#lanes),
+      ...told,
+      counters: { ...told.counters, upstream_joins_waiting: this.#ingress.waiting },
       state: this.#draining ? "draining" : "serving",
       local: this.#places.map(({ socket }) => socket.local),
       tunnels: Array.from(this.#machine.tunnels(), ({ gateway, local, since, groups }) => ({
@@ -250,7 +254,7 @@ class RunningRelay implements Service {
       case "send":
         return this.#at(output.from).socket.send(output.octets, output.to);
       case "upstream":
-        return this.#want(output);
+        return this.#ingress.want(output.group, output.filter);
       case "accepted":
         return this.#tale.accepted(output.type);
       case "quirk":
@@ -326,15 +330,6 @@ class RunningRelay implements Service {
   #tellLeastMtu(lane: number): void {
     const least = this.#mtus.least(lane) ?? this.#placeOf(lane).mtu;
     this.#commands[lane]!.config(CONFIG_LEAST_MTU, least);
-  }
-
-  /** Asks upstream; a refusal, such as a limit of the kernel, is told but does not end the relay. */
-  #want({ group, filter }: Extract<RelayOutput, { kind: "upstream" }>): void {
-    try {
-      this.#ingress.want(group, filter);
-    } catch (error) {
-      this.#tale.warn(`joining ${group}: ${(error as Error).message}`);
-    }
   }
 
   /** Everything a lane that starts must know. */

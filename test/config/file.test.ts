@@ -32,7 +32,7 @@ control: /run/c.sock
     name: "north",
     config: {
       local: [{ address: "192.0.2.1", port: 2268 }],
-      ingress: "eth1",
+      ingress: ["eth1"],
       ingressPorts: [5000, 5001],
       maxTunnels: 4096,
       maxTunnelsPerAddress: 256,

@@ -42,25 +42,49 @@ export function makeBed(role: "relay" | "gateway", frame = FRAME_VNET, simd = tr
   return { ...layBed(role, makeInner, simd), inner };
 }
 
+/** A relay's lane with an ingress interface for each of these frames, whose time is `clock`. */
+export function makeIngressBed(
+  frames: readonly number[],
+  clock: () => number,
+  simd = true,
+): Omit<Bed, "inner"> & { readonly ingress: readonly MemoryPort[] } {
+  const ingress: MemoryPort[] = [];
+  const makeInners = (arena: ArenaView): Inflow[] =>
+    frames.map((frame, i) => {
+      ingress.push(new MemoryPort(arena, regionAddress(1), frameHeader(frame)));
+      return { port: ingress[i]!, frame, ingress: i + 1 };
+    });
+  return { ...lay("relay", makeInners, simd, clock), ingress };
+}
+
 /** A lane of this role over an inner port of any kind; `run` pumps only ports in memory. */
 export function layBed(
   role: "relay" | "gateway",
   makeInner: (arena: ArenaView) => Inflow,
   simd = true,
 ): Omit<Bed, "inner"> {
+  return lay(role, (arena) => [makeInner(arena)], simd);
+}
+
+function lay(
+  role: "relay" | "gateway",
+  makeInners: (arena: ArenaView) => readonly Inflow[],
+  simd: boolean,
+  clock?: () => number,
+): Omit<Bed, "inner"> {
   const arena = createArena();
   const core = startCore(compileCore({ simd }).module, arena, BASE, entropy);
   const view = viewArena(arena, BASE);
   const socket = new MemoryPort(view, regionAddress(0), 0);
-  const inner = makeInner(view);
-  const inflows = [{ port: socket, frame: FRAME_IP }, inner];
-  const outlet = role === "relay" ? socket : inner.port;
+  const inners = makeInners(view);
+  const inflows = [{ port: socket, frame: FRAME_IP }, ...inners];
+  const outlet = role === "relay" ? socket : inners[0]!.port;
   const doorbells = { commands: 0, punts: 0 };
   const fail = (error: Error): never => {
     throw error;
   };
   const lane = new Lane(core, arena, { punts: () => doorbells.punts++, failed: fail });
-  const opened = openFixed(lane, role, core, view, inflows, outlet);
+  const opened = openFixed(lane, role, core, view, inflows, outlet, clock);
   const numbers = new Map(inflows.map(({ port }, i) => [port, opened[i]!]));
   const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {

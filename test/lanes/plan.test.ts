@@ -1,24 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FRAME_IP, FRAME_UDP, FRAME_VNET } from "../../assembly/layout/arena.ts";
-import { BugError } from "../../src/core/errors.ts";
-import { regionAddress, regionsOf, type Inlet } from "../../src/lanes/plan.ts";
+import { ARENA_FLOWS } from "../../assembly/layout/arena.ts";
+import { regionAddress, regionOf } from "../../src/lanes/plan.ts";
 
-const inlets = (...frames: number[]): Inlet[] =>
-  frames.map((frame, fd) => ({ kind: "socket", fd, frame }));
-
-test("each inlet has a receive region of its own, but ordinary sockets share one", () => {
-  const [first, second, third] = [0, 1, 2].map(regionAddress);
-  assert.deepEqual(regionsOf(inlets(FRAME_IP, FRAME_VNET)), [first, second]);
-  assert.deepEqual(regionsOf(inlets(FRAME_IP, FRAME_UDP, FRAME_UDP, FRAME_UDP, FRAME_VNET)), [
-    first,
-    second,
-    second,
-    second,
-    third,
-  ]);
-});
-
-test("more regions than the arena has are never handed out", () => {
-  assert.throws(() => regionsOf(inlets(FRAME_IP, FRAME_VNET, FRAME_VNET, FRAME_VNET)), BugError);
+test("AMT sockets share a receive region, and all other inlets another", () => {
+  const [first, second] = [0, 1].map(regionAddress);
+  const places = [0, 1, 2, 70].map((place) => regionOf(place));
+  assert.deepEqual(places, [first, second, second, second]);
+  assert.deepEqual([regionOf(1, true), regionOf(2, false)], [first, second]);
+  assert.equal(regionAddress(2), ARENA_FLOWS);
 });

@@ -293,7 +293,7 @@ test("ten thousand device ports of one arena share their lists of addresses", ()
     0x7f12_3456_7000,
   );
   const lane = new Lane({} as Core, arena.memory, { punts() {}, failed() {} });
-  const stage: Stage = { region: 0, begin() {} };
+  const stage: Stage = { region: 0, frame: 0, begin() {} };
   const gc = globalThis.gc ?? (() => undefined);
   class Quiet extends DevicePort {
     override watch(): void {}
