@@ -62,6 +62,7 @@ import { isMembership } from "./control";
 import { count, tally } from "./counters";
 import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "./datagram";
 import { complete, datagramsOf, fitLane, leastMtu } from "./fit";
+import { framePacket, frameRoom } from "./packet-ring";
 import { elect } from "./ingress";
 import { punt } from "./punt";
 import { rebuild } from "./rebuild";
@@ -77,28 +78,58 @@ export function ingest(region: usize, messages: u32, frame: u32, ingress: u32, n
   const items = region + RX_ITEMS;
   let end = items;
   for (let i: u32 = 0; i < messages; i++) {
-    const verdict = examine(region, i, frame, end);
-    if (verdict != VERDICT_FORWARDED) {
-      count(STAGE_INGEST, STAGE_RECEIVED, 1);
-      count(STAGE_INGEST, verdict, 1);
-      continue;
+    let packet = rxPacket(region, i);
+    let room = rxLength(region, i) - frameHeader(frame);
+    let verdict = VERDICT_FORWARDED;
+    if (frame == FRAME_UDP) {
+      const length = rebuild(region, i, packet, room);
+      if (length < 0) verdict = -length;
+      packet -= length - room;
+      room = length;
     }
-    end += 1 << ITEM_SHIFT;
+    if (verdict == VERDICT_FORWARDED) verdict = examine(packet, room, frame, end);
+    end = note(end, verdict);
   }
   lookUp(items, end);
   resolve(items, end, ingress, now);
 }
 
-/** Fills in the item for message `i`. Returns its verdict so far. */
-function examine(region: usize, i: u32, frame: u32, item: usize): i32 {
-  let packet = rxPacket(region, i);
-  let room = rxLength(region, i) - frameHeader(frame);
-  if (frame == FRAME_UDP) {
-    const length = rebuild(region, i, packet, room);
-    if (length < 0) return -length;
-    packet -= length - room;
-    room = length;
+/**
+ * The same for `messages` frames of a packet ring from frame `first` on (`packet-ring.ts`). They must not go
+ * back to the kernel before `relayFill` has come to the end and all has been sent.
+ */
+export function ingestFrames(
+  region: usize,
+  ring: usize,
+  frames: u32,
+  shift: u32,
+  first: u32,
+  messages: u32,
+  frame: u32,
+  ingress: u32,
+  now: u32,
+): void {
+  const items = region + RX_ITEMS;
+  let end = items;
+  for (let i: u32 = first; i != first + messages; i++) {
+    const packet = framePacket(ring, frames, shift, i, frame);
+    const room = frameRoom(ring, frames, shift, i, frame);
+    end = note(end, examine(packet, room, frame, end));
   }
+  lookUp(items, end);
+  resolve(items, end, ingress, now);
+}
+
+/** Counts a packet that ends here. Returns where the next item goes. */
+function note(item: usize, verdict: i32): usize {
+  if (verdict == VERDICT_FORWARDED) return item + (1 << ITEM_SHIFT);
+  count(STAGE_INGEST, STAGE_RECEIVED, 1);
+  count(STAGE_INGEST, verdict, 1);
+  return item;
+}
+
+/** Fills in the item for the packet of `room` octets at `packet`. Returns its verdict so far. */
+function examine(packet: usize, room: i32, frame: u32, item: usize): i32 {
   // Where multicast routing forwards into a device, its queriers ask there, too.
   if (isMembership(packet, room)) return punt(PUNT_FROM_DEVICE, packet, room, 0, 0);
   const length = checkRelayed(packet, room);

@@ -53,7 +53,8 @@ export const TALLY_DELIVERED = 10; // datagrams laid out for a device or a recei
 export const TALLY_ECN_ODD = 11; // pairs of ECN fields that should not meet (RFC 6040 §4.2)
 export const TALLY_REDUCED = 12; // datagrams that were cut for tunnels of a smaller MTU
 export const TALLY_NOTED = 13; // datagrams and messages that were too big, and control was shown
-export const TALLY_COUNT = 14;
+export const TALLY_RING_FRAMES = 14; // frames taken from a packet ring, without a system call
+export const TALLY_COUNT = 15;
 
 /** CRC32c tables, 16 of 256 u32, made at start. */
 export const ARENA_CRC = 0x4000;

@@ -45,6 +45,15 @@ export const IN6_PKTINFO_ADDRESS = 0;
 export const UDP_SEGMENT = 103; // cmsg: u16, payload octets of each datagram
 export const UDP_GRO = 104; // cmsg: i32, likewise on receipt
 
+/** tpacket2_hdr, at the start of each frame of a packet ring (packet(7), linux/if_packet.h). */
+export const TPACKET2_STATUS = 0; // u32: TP_STATUS_*
+export const TPACKET2_SNAPLEN = 8; // u32: octets of the packet that the frame holds, with link header
+export const TPACKET2_MAC = 12; // u16: where they start; the virtio_net_hdr lies before them
+export const TPACKET2_OVERHEAD = 96; // octets of a frame before the IP header, at most
+export const TP_STATUS_KERNEL = 0; // the kernel's
+export const TP_STATUS_USER = 1; // ours
+export const TP_STATUS_COPY = 2; // cut short; the whole packet is in the socket's queue
+
 /** virtio_net_hdr, little-endian as the kernel gives it with the default setting. */
 export const VNET_FLAGS = 0; // u8
 export const VNET_NEEDS_CHECKSUM = 1;

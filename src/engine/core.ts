@@ -35,6 +35,19 @@ export interface Core {
   relayControl(region: number, messages: number): void;
   deviceControl(region: number, messages: number, frame: number): void;
   ingest(region: number, messages: number, frame: number, ingress: number, now: number): void;
+  ingestFrames(
+    region: number,
+    ring: number,
+    frames: number,
+    shift: number,
+    first: number,
+    messages: number,
+    frame: number,
+    ingress: number,
+    now: number,
+  ): void;
+  framesReady(ring: number, frames: number, shift: number, next: number, most: number): number;
+  framesRelease(ring: number, frames: number, shift: number, first: number, count: number): void;
   lookUp(items: number, end: number): void;
   relayFill(): number;
   gatewayReceive(region: number, messages: number): void;

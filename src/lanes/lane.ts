@@ -21,6 +21,7 @@ import {
   TALLY_BACK_PRESSURE,
   TALLY_RECEIVED_MESSAGES,
   TALLY_RECEIVE_CALLS,
+  TALLY_RING_FRAMES,
 } from "../../assembly/layout/arena.ts";
 import * as verdict from "../../assembly/layout/verdict.ts";
 import { BugError } from "../core/errors.ts";
@@ -90,6 +91,8 @@ export class Lane {
   readonly #frames = new Map<number, number>();
   /** What makes the batch that is not all sent yet. */
   #filling: Pick<Stage, "fill" | "tooBig"> | undefined;
+  /** The port that it came from. */
+  #from: Port | undefined;
   /** The transmit region's messages that wait: from `#first`, `#pending` of them. */
   #first = 0;
   #pending = 0;
@@ -142,17 +145,25 @@ export class Lane {
 
   /** Ends all waiting. */
   close(): void {
-    this.#closed = true;
-    clearTimeout(this.#heldTimer);
-    for (const { port } of this.#ports.values()) port.close();
-    this.#ports.clear();
-    this.#parked.clear();
+    for (const { port } of this.#forget()) port.close();
   }
 
   /** Ends all waiting; what is still queued is counted as dropped. */
   stop(): void {
-    this.close();
+    const entries = this.#forget();
+    // All that is still made of a batch is dropped, while what it lies in is there.
     this.#drain();
+    for (const { port } of entries) port.close();
+  }
+
+  /** Waits for nothing any more. Returns the ports that were open. */
+  #forget(): Entry[] {
+    this.#closed = true;
+    clearTimeout(this.#heldTimer);
+    const entries = [...this.#ports.values()];
+    this.#ports.clear();
+    this.#parked.clear();
+    return entries;
   }
 
   /** Applies waiting commands, unless a batch is under way: then they follow it. */
@@ -178,15 +189,17 @@ export class Lane {
       if (this.#ports.get(number) !== entry) break; // lost by the last batch
       this.#arm(stage);
       const count = entry.port.receive();
-      this.#used.set(stage.region, Math.max(count, 0));
+      const inRegion = entry.port.held === undefined;
+      this.#used.set(stage.region, inRegion ? Math.max(count, 0) : 0);
       if (count <= 0) {
         if (count < 0) this.#receiveFailed(entry, -count);
         return true;
       }
-      this.#core.tally(TALLY_RECEIVE_CALLS, 1);
+      if (inRegion) this.#core.tally(TALLY_RECEIVE_CALLS, 1);
+      else this.#core.tally(TALLY_RING_FRAMES, count);
       this.#core.tally(TALLY_RECEIVED_MESSAGES, count);
       stage.begin(count, number);
-      if (stage.fill) this.#send(stage);
+      if (stage.fill) this.#send(stage, entry.port);
       else this.#settle();
       if (count < RX_CAPACITY) break;
     }
@@ -215,9 +228,10 @@ export class Lane {
       this.pump(entry.number);
   }
 
-  /** Sends a batch that the core has begun. */
-  #send(batch: Pick<Stage, "fill" | "tooBig">): void {
+  /** Sends a batch that the core has begun, of what came from a port. */
+  #send(batch: Pick<Stage, "fill" | "tooBig">, from?: Port): void {
     this.#filling = batch;
+    this.#from = from;
     this.#drain();
     this.#settle();
   }
@@ -326,7 +340,9 @@ export class Lane {
   #refill(): void {
     this.#first = 0;
     this.#pending = this.#filling?.fill?.() ?? 0;
-    if (this.#pending === 0) this.#filling = undefined;
+    if (this.#pending > 0) return;
+    this.#filling = undefined;
+    this.#from?.done?.();
   }
 
   #applySome(): void {

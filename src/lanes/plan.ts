@@ -9,6 +9,7 @@ import {
 } from "../../assembly/layout/arena.ts";
 import { ETHERNET_LENGTH, VNET_LENGTH } from "../../assembly/layout/system.ts";
 import { CulvertError } from "../core/errors.ts";
+import type { RingShape } from "../os/packet-ring.ts";
 
 /** One descriptor that a lane reads. */
 export interface Inlet {
@@ -23,6 +24,8 @@ export interface Inlet {
   readonly amt?: boolean;
   /** The number, from 1, of the ingress interface, where a relay has several. */
   readonly ingress?: number;
+  /** The packet ring to read it by, where the kernel makes one; else by recvmmsg. */
+  readonly ring?: RingShape;
 }
 
 /** What a lane of any role is made of. */

@@ -60,7 +60,7 @@ function fixedStages(
   clock: () => number,
 ): Stage[] {
   const view = new DataView(arena.memory.buffer);
-  return inflows.map(({ frame, udpPort, amt, ingress = 0 }, index): Stage => {
+  return inflows.map(({ port, frame, udpPort, amt, ingress = 0 }, index): Stage => {
     const common = { region: regionOf(index, amt), frame };
     const { region } = common;
     if (role === "relay")
@@ -70,7 +70,12 @@ function fixedStages(
             ...common,
             begin(messages) {
               if (udpPort !== undefined) view.setUint16(region + RX_UDP_PORT, udpPort);
-              core.ingest(region, messages, frame, ingress, ingress > 0 ? clock() : 0);
+              const now = ingress > 0 ? clock() : 0;
+              const { held } = port;
+              if (held === undefined) return core.ingest(region, messages, frame, ingress, now);
+              const { ring, frames, shift, first } = held;
+              // prettier-ignore
+              core.ingestFrames(region, ring, frames, shift, first, messages, frame, ingress, now);
             },
             fill: () => core.relayFill(),
             tooBig: (first) => core.unsentTooBig(first),

@@ -1,12 +1,14 @@
 /** The Worker of one lane: makes its ports and its core, and runs the loop until told to stop. */
 import { parentPort, workerData } from "node:worker_threads";
-import { startCore } from "../engine/core.ts";
+import { startCore, type Core } from "../engine/core.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { baseAddress, wantHugePages } from "../os/libc.ts";
+import { openRing, ringLength, type RingShape } from "../os/packet-ring.ts";
 import { DevicePort } from "../ports/device.ts";
 import { FramesPort } from "../ports/frames.ts";
 import { CaptureOutlet } from "../ports/pcap.ts";
 import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
+import { RingPort } from "../ports/ring.ts";
 import { SocketPort } from "../ports/socket.ts";
 import { StreamPort } from "../ports/stream.ts";
 import { Lane, type LaneCalls } from "./lane.ts";
@@ -56,7 +58,7 @@ function run(parent: Parent, plan: LanePlan): void {
   const lane = new Lane(core, plan.arena, calls, open ? l2tpHolding(core) : undefined);
   const stages = open ? l2tpStages(core) : undefined;
   if (plan.role !== "l2tp") {
-    const inflows = openInlets(plan, arena);
+    const inflows = openInlets(plan, core, arena);
     openFixed(lane, plan.role, core, arena, inflows, openOutlet(plan, arena, inflows));
   }
   parent.on("message", (message: ToLane) => {
@@ -99,15 +101,39 @@ function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStag
 }
 
 /** Ports over the plan's descriptors. One descriptor has one port. */
-function openInlets(plan: FixedPorts, arena: ArenaView): Inflow[] {
-  return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt, ingress }, index) => {
+function openInlets(plan: FixedPorts, core: Core, arena: ArenaView): Inflow[] {
+  return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt, ingress, ring }, index) => {
     const region = regionOf(index, amt);
     const port =
       kind === "device"
         ? new DevicePort(arena, fd, region, frameHeader(frame))
-        : new SocketPort(arena, fd, region);
+        : ((ring && openRingPort(core, arena, fd, region, ring)) ??
+          new SocketPort(arena, fd, region));
     return { port, frame, udpPort, amt, ingress };
   });
+}
+
+/** A port over a ring in new memory of the arena; undefined where there is none to be had. */
+function openRingPort(
+  core: Core,
+  arena: ArenaView,
+  fd: number,
+  region: number,
+  shape: RingShape,
+): Port | undefined {
+  const ring = grow(arena.memory, ringLength(shape) / PAGE);
+  if (ring === undefined || openRing(fd, shape, arena.base + ring) < 0) return undefined;
+  return new RingPort(core, arena, fd, region, shape, ring);
+}
+
+/** Where new memory of so many pages begins; undefined when the arena is as large as it may be. */
+function grow(memory: WebAssembly.Memory, pages: number): number | undefined {
+  try {
+    return memory.grow(pages) * PAGE;
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 /** A relay and a gateway with a device send on a port they read, too; a receiver has its own. */

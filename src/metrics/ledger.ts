@@ -49,6 +49,7 @@ const TALLIES: readonly (readonly [number, string])[] = [
   [arena.TALLY_BACK_PRESSURE, "egress_back_pressure"],
   [arena.TALLY_RECEIVED_MESSAGES, "receive_messages"],
   [arena.TALLY_RECEIVE_CALLS, "receive_calls"],
+  [arena.TALLY_RING_FRAMES, "ring_frames"],
   [arena.TALLY_COMMANDS, "commands_applied"],
   [arena.TALLY_FRAGMENTED, "datagrams_fragmented"],
   [arena.TALLY_REDUCED, "datagrams_fragmented_for_path"],

@@ -38,6 +38,7 @@ const PROTOTYPES = {
   send: "intptr_t send(int, void *, size_t, int)",
   sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
   madvise: "int madvise(uintptr_t, size_t, int)",
+  mmap: "intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)",
   put: "intptr_t write(int, void *, size_t)",
   recv: "intptr_t recv(int, void *, size_t, int)",
 } as const;
@@ -178,6 +179,37 @@ const MADV_HUGEPAGE = 14;
  */
 export function wantHugePages(address: number, length: number): void {
   if (isAddress(address)) load().madvise(address, length, MADV_HUGEPAGE);
+}
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 0x01;
+const MAP_PRIVATE = 0x02;
+const MAP_FIXED = 0x10;
+const MAP_ANONYMOUS = 0x20;
+
+/**
+ * Puts the memory of a descriptor in the place of a shared memory's own, from its first octet on.
+ * `address` and `length` are whole pages of that memory, which nothing else uses. Returns 0 or a
+ * negated errno.
+ */
+export function mapOver(address: number, length: number, fd: number): number {
+  check("mmap", fd);
+  return replacePages(address, length, MAP_SHARED | MAP_FIXED, fd);
+}
+
+/** Puts zeroed memory of the process's own in the place of what `mapOver` put there. */
+export function unmapFrom(address: number, length: number): void {
+  const result = replacePages(address, length, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1);
+  if (result < 0) throw osError("mmap", -result, "in the place of a packet ring");
+}
+
+function replacePages(address: number, length: number, flags: number, fd: number): number {
+  check("mmap", length);
+  if (!isAddress(address) || address % 4096 !== 0) throw new BugError(`mmap: no page ${address}`);
+  const bound = load();
+  return Number(bound.mmap(address, length, PROT_READ_WRITE, flags, fd, 0)) === -1
+    ? negatedErrno(bound)
+    : 0;
 }
 
 /** Refuses a descriptor or number that koffi would silently bend. */

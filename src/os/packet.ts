@@ -107,7 +107,7 @@ export function openPacket(options: PacketOptions): PacketSocket {
   }
 }
 
-/** Frames that found no room in the socket's buffer since the last call. */
+/** Frames that found no room in the socket's buffer, or its ring, since the last call. */
 export function readPacketDrops(fd: number): number {
   const statistics = getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, 8);
   if (typeof statistics === "number")

@@ -6,12 +6,28 @@ import type { Readiness } from "../os/poll.ts";
 
 export type { Readiness };
 
+/** A batch in frames of a packet ring (`assembly/packet-ring.ts`), in place of a receive region. */
+export interface HeldFrames {
+  /** The ring's place in the arena. */
+  readonly ring: number;
+  /** The binary logarithm of the number of its frames. */
+  readonly frames: number;
+  /** The binary logarithm of a frame's octets. */
+  readonly shift: number;
+  /** The number of the batch's first frame. */
+  readonly first: number;
+}
+
 export interface Port {
   /**
-   * Fills the first messages of the port's receive region. Returns how many, 0 when nothing waits,
-   * or a negated errno.
+   * Fills the first messages of the port's receive region, or shows them in `held`. Returns how many,
+   * 0 when nothing waits, or a negated errno.
    */
   receive(): number;
+  /** Where the batch lies that was received last; undefined for the receive region. */
+  readonly held?: HeldFrames | undefined;
+  /** Gives back what `held` shows. To be called when all that was made of it has been sent. */
+  done?(): void;
   /**
    * Sends `count` messages of the transmit region from number `first` on. Returns how many were
    * taken, perhaps fewer, or a negated errno that concerns message `first`; -EAGAIN when none can be

@@ -42,6 +42,8 @@ async function makeBed(options: Partial<LaneSetOptions> = {}): Promise<Bed> {
   const joins = new Joins(readLink("lo").index);
   joins.set(GROUP, { mode: "exclude", sources: [] });
   const failures: Error[] = [];
+  // No ring can be had of this socket: it is read by calls then.
+  const ring = { frames: 6, shift: 11 };
   const set = await LaneSet.start({
     replace: true,
     lanes: [
@@ -49,7 +51,7 @@ async function makeBed(options: Partial<LaneSetOptions> = {}): Promise<Bed> {
         role: "relay",
         inlets: [
           { kind: "socket", fd: amt.fd, frame: FRAME_IP },
-          { kind: "socket", fd: ingest.fd, frame: FRAME_UDP, port: ingest.local.port },
+          { kind: "socket", fd: ingest.fd, frame: FRAME_UDP, port: ingest.local.port, ring },
         ],
         outlet: "socket",
       },
