@@ -40,6 +40,10 @@ const fields = {
     optional: true,
     help: "take only these UDP ports from the ingress, by ordinary sockets; needs no privilege",
   }),
+  ingressRing: toggle({
+    fallback: "on",
+    help: "read interfaces by packet rings of 32 MiB for each lane, where the kernel makes them; off: by system calls",
+  }),
   maxTunnels: count({
     fallback: 4096,
     min: 1,

@@ -6,11 +6,13 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { L2TP_PROTOCOL } from "../../assembly/layout/l2tp.ts";
 import { OsError } from "../core/errors.ts";
+import { EINVAL, errnoName } from "./errno.ts";
 import { close, koffiModule } from "./libc.ts";
 import { readSysctl } from "./link.ts";
 import { openPacket } from "./packet.ts";
 import { inNetns } from "./netns.ts";
 import { openRawIp } from "./raw-ip.ts";
+import { tryRing } from "./packet-ring.ts";
 import { openTun } from "./tun.ts";
 import { hasIpv6, openUdp } from "./udp.ts";
 
@@ -100,6 +102,17 @@ const PROBES: Readonly<Record<string, Attempt>> = {
           "no virtio_net_hdr",
           "switch receive offload off on the ingress: ethtool -K IFACE gro off",
         );
+  },
+  "packet-ring": () => {
+    const { fd, vnetHeader } = openPacket({ interface: "lo", families: [4, 6], vnetHeader: true });
+    try {
+      const refusal = vnetHeader ? tryRing(fd) : -EINVAL;
+      return refusal === 0
+        ? ok("mapped into an arena")
+        : warn(`no (${errnoName(-refusal)})`, "packets of an ingress are read by system calls");
+    } finally {
+      close(fd);
+    }
   },
   "raw-ip": () => {
     close(openRawIp({ local: "127.0.0.1", protocol: L2TP_PROTOCOL }).fd);

@@ -13,6 +13,7 @@ import {
 import { endpointText, familyOf } from "../core/address.ts";
 import type { Address, Endpoint } from "../core/address.ts";
 import { BugError, OsError } from "../core/errors.ts";
+import { osError } from "./errno.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
 import { setIpOptions, type IpOptions } from "./ip-options.ts";
 import {
@@ -33,6 +34,9 @@ import { decodeSockaddr, encodeSockaddr } from "./sockaddr.ts";
 const SO_NO_CHECK = 11;
 const SO_REUSEPORT = 15;
 const SO_BINDTODEVICE = 25;
+const SO_MEMINFO = 55;
+const MEMINFO_DROPS = 32; // the last of nine u32
+const MEMINFO_LENGTH = 36;
 const IP_RECVTTL = 12;
 const IP_RECVTOS = 13;
 const IPV6_V6ONLY = 26;
@@ -137,6 +141,13 @@ export function openUdp(options: UdpOptions): UdpSocket {
     close(fd);
     throw error;
   }
+}
+
+/** Datagrams that found no room in the socket's buffer so far. */
+export function readUdpDrops(fd: number): number {
+  const facts = getsockopt(fd, SOL_SOCKET, SO_MEMINFO, MEMINFO_LENGTH);
+  if (typeof facts === "number") throw osError("SO_MEMINFO", -facts, `descriptor ${fd}`);
+  return new DataView(facts.buffer).getUint32(MEMINFO_DROPS, true);
 }
 
 /** True when the kernel has IPv6; it may be without any address. */

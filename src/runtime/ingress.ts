@@ -16,10 +16,11 @@ import type { Inlet } from "../lanes/plan.ts";
 import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { close, put } from "../os/libc.ts";
-import { setMtu, setQueueLength, setUp } from "../os/link.ts";
-import { openPacket } from "../os/packet.ts";
+import { readLink, setMtu, setQueueLength, setUp } from "../os/link.ts";
+import { openPacket, readPacketDrops } from "../os/packet.ts";
+import { ringShape } from "../os/packet-ring.ts";
 import { openTun } from "../os/tun.ts";
-import { hasIpv6, openUdp } from "../os/udp.ts";
+import { hasIpv6, openUdp, readUdpDrops } from "../os/udp.ts";
 import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import { Driver } from "./driver.ts";
@@ -37,11 +38,16 @@ const QUEUE = 8_192;
 /** Where reports on a device come from: any address will do, hosts' link-local ones are usual. */
 const REPORT_SOURCE: Readonly<Record<Family, Address>> = { 4: "0.0.0.0", 6: "fe80::a:7:50" };
 
+/** A relay's settings when its ingress are interfaces. */
+type InterfaceConfig = Extract<RelayConfig, { readonly ingress: readonly string[] }>;
+
 export interface Ingress {
   /** What each lane reads, one list for each. */
   readonly inlets: readonly (readonly Inlet[])[];
   /** Groups that the kernel has refused to join so far. */
   readonly waiting: number;
+  /** Packets that found no room in what lanes read. */
+  readonly lost: number;
   /** Asks for this of a group from now on. */
   want(group: Address, filter: GroupFilter): void;
   /** A membership packet that came in beside the data. */
@@ -61,7 +67,7 @@ export function openIngress(
   warn: (text: string) => void,
 ): Ingress {
   if (config.tun !== undefined) return openDevice(config.tun, lanes, mtu);
-  return openInterfaces(config.ingress, config.ingressPorts, lanes, warn);
+  return openInterfaces(config, lanes, warn);
 }
 
 /**
@@ -69,8 +75,7 @@ export function openIngress(
  * ordinary sockets, which need no privilege.
  */
 function openInterfaces(
-  names: readonly string[],
-  ports: readonly number[] | undefined,
+  { ingress: names, ingressPorts: ports, ingressRing: useRing }: InterfaceConfig,
   lanes: number,
   warn: (text: string) => void,
 ): Ingress {
@@ -79,28 +84,36 @@ function openInterfaces(
     Array.from({ length: lanes }, () =>
       names.flatMap((name, i) => {
         const taps =
-          ports === undefined ? [keep(openTap(name))] : openPorts(name, ports, lanes, keep);
+          ports === undefined
+            ? [keep(openTap(name, useRing))]
+            : openPorts(name, ports, lanes, keep);
         return names.length === 1 ? taps : taps.map((tap) => ({ ...tap, ingress: i + 1 }));
       }),
     ),
   );
   const upstream = new Upstream(links, warn);
+  const fds = inlets.flat().map(({ fd }) => fd);
+  let lost = 0;
   return {
     inlets,
     get waiting() {
       return upstream.waiting;
     },
+    get lost() {
+      if (ports !== undefined) return sumOf(fds, readUdpDrops);
+      return (lost += sumOf(fds, readPacketDrops));
+    },
     want: (group, filter) => upstream.want(group, filter),
     membership: () => {},
     close() {
       upstream.close();
-      for (const { fd } of inlets.flat()) close(fd);
+      for (const fd of fds.splice(0)) close(fd);
     },
   };
 }
 
 /** A packet socket, which takes a copy of all multicast on an interface. */
-function openTap(name: string): Inlet {
+function openTap(name: string, useRing: boolean): Inlet {
   const { fd, vnetHeader, linkHeader } = openPacket({
     interface: name,
     families: [4, 6],
@@ -109,7 +122,9 @@ function openTap(name: string): Inlet {
   });
   const bare = linkHeader > 0 ? FRAME_ETHERNET : FRAME_IP;
   const vnet = linkHeader > 0 ? FRAME_VNET_ETHERNET : FRAME_VNET;
-  return { kind: "socket", fd, frame: vnetHeader ? vnet : bare };
+  if (!vnetHeader) return { kind: "socket", fd, frame: bare };
+  if (!useRing) return { kind: "socket", fd, frame: vnet };
+  return { kind: "socket", fd, frame: vnet, ring: ringShape(readLink(name).mtu, BUFFER) };
 }
 
 /** Sockets of both families for UDP ports of an interface; of each there is one for every lane. */
@@ -147,13 +162,14 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
     setMtu(name, DEVICE_MTU);
     setUp(name, true);
     const first: Inlet = { kind: "device", fd, frame: vnetHeader ? FRAME_VNET : FRAME_IP };
-    return [first, ...Array.from({ length: lanes - 1 }, () => keep(openTap(name)))];
+    return [first, ...Array.from({ length: lanes - 1 }, () => keep(openTap(name, true)))];
   });
   const header = new Uint8Array(vnetHeader ? VNET_LENGTH : 0);
   const hosts = { 4: makeHost(4), 6: makeHost(6) };
   return {
     inlets: inlets.map((inlet) => [inlet]),
     waiting: 0,
+    lost: 0,
     want: (group, filter) => hosts[familyOf(group)].handle({ kind: "set", group, filter }),
     membership(octets) {
       const parsed = parseMembershipDatagram(octets, { onLink: true });
@@ -179,6 +195,10 @@ function openDevice(wanted: string, lanes: number, mtu: number): Ingress {
 
 /** Takes note of a descriptor. */
 type Keep = <O extends { readonly fd: number }>(one: O) => O;
+
+function sumOf(fds: readonly number[], read: (fd: number) => number): number {
+  return fds.reduce((sum, fd) => sum + read(fd), 0);
+}
 
 /** What `open` makes; should it fail, what it had kept until then is closed. */
 function opened<T>(open: (keep: Keep) => T): T {

@@ -170,7 +170,11 @@ class RunningRelay implements Service {
     const told = this.#tale.status(this.#lanes);
     return {
       ...told,
-      counters: { ...told.counters, upstream_joins_waiting: this.#ingress.waiting },
+      counters: {
+        ...told.counters,
+        ingress_lost: this.#ingress.lost,
+        upstream_joins_waiting: this.#ingress.waiting,
+      },
       state: this.#draining ? "draining" : "serving",
       local: this.#places.map(({ socket }) => socket.local),
       tunnels: Array.from(this.#machine.tunnels(), ({ gateway, local, since, groups }) => ({

@@ -34,6 +34,7 @@ control: /run/c.sock
       local: [{ address: "192.0.2.1", port: 2268 }],
       ingress: ["eth1"],
       ingressPorts: [5000, 5001],
+      ingressRing: true,
       maxTunnels: 4096,
       maxTunnelsPerAddress: 256,
       maxGroups: 128,

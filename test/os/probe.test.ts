@@ -20,6 +20,7 @@ const NAMES = [
   "udp-gro",
   "tun",
   "packet-socket",
+  "packet-ring",
   "raw-ip",
   "netns",
   "rmem_max",
