@@ -26,6 +26,7 @@ import { spread } from "../statistics.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS, type Arrived } from "./path.ts";
 import {
+  CallsRow,
   CulvertRow,
   DgramRow,
   FIRST_GATEWAY,
@@ -111,7 +112,7 @@ type MakeRow = (gateways: number, cut: boolean, programs: Record<Native, string>
 /** The rows that this machine can show; a missing one is noted. */
 function rowKinds(notes: string[]): MakeRow[] {
   const kinds: (new (...args: ConstructorParameters<typeof VxlanRow>) => Row)[] = [];
-  if (existsSync(path.join(ROOT, "dist/src/cli/main.js"))) kinds.push(CulvertRow);
+  if (existsSync(path.join(ROOT, "dist/src/cli/main.js"))) kinds.push(CulvertRow, CallsRow);
   else notes.push("the culvert row is left out: dist/src/cli/main.js is not built");
   kinds.push(TrainsRow, VxlanRow, DgramRow);
   return kinds.map(
@@ -120,9 +121,10 @@ function rowKinds(notes: string[]): MakeRow[] {
 }
 
 function ratios(figures: readonly Figure[]): Ratio[] {
-  return Object.entries(GOALS).flatMap(([over, goal]) =>
+  const beside = Object.entries(GOALS).flatMap(([over, goal]) =>
     sideBySide(figures, "culvert", over, { [GOAL_CASE]: goal }),
   );
+  return [...beside, ...sideBySide(figures, "culvert", "recvmmsg", {})];
 }
 
 /** Round by round, row after row; a round's first row moves on by one each time. */

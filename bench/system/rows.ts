@@ -99,7 +99,9 @@ type Status = Pick<ServiceStatus, "tunnels" | "counters">;
 
 /** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
 export class CulvertRow extends Row {
-  readonly name = "culvert";
+  readonly name: string = "culvert";
+  /** Whether it reads its ingress by a packet ring. */
+  protected readonly ring: "on" | "off" = "on";
   readonly #control = path.join(this.path.folder, "relay.sock");
 
   async start(): Promise<void> {
@@ -107,7 +109,7 @@ export class CulvertRow extends Row {
       this.path.relay,
       this.pinned([
         ...this.#command("relay", "--control", this.#control),
-        ...["--local", RELAY, "--ingress", INGRESS],
+        ...["--local", RELAY, "--ingress", INGRESS, "--ingress-ring", this.ring],
         ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
         // Longer than a run, since the silent gateways renew nothing.
         ...["--query-interval", "3600"],
@@ -159,6 +161,12 @@ export class CulvertRow extends Row {
   #command(...words: string[]): string[] {
     return [process.execPath, path.join(ROOT, "dist/src/cli/main.js"), ...words];
   }
+}
+
+/** The same, but it reads its ingress by recvmmsg. */
+export class CallsRow extends CulvertRow {
+  override readonly name = "recvmmsg";
+  protected override readonly ring = "off";
 }
 
 /** A plain relay loop on `node:dgram`. */
