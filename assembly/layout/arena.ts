@@ -84,7 +84,7 @@ export const PUNT_FROM_DEVICE = 1; // an IP datagram with IGMP or MLD
 export const COMMAND_OP = 0; // u32: COMMAND_*
 export const COMMAND_TUNNEL = 4; // u32: the tunnel's number; a CONFIG_* offset
 export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
-export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_ECN may be added to its length
+export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_ECN may be added to its length; a LINK
 export const TUNNEL_ECN = 0x100; // the tunnel's data bears the inner ECN field (RFC 9601)
 export const COMMAND_ROUTE_ADD = 2; // key
 export const COMMAND_ROUTE_REMOVE = 3; // key: with all its members
@@ -112,6 +112,7 @@ export const CONFIG_SINK_NAME_LENGTH = 48; // u32: octets of CONFIG_SINK_NAME in
 export const CONFIG_SINK_NAME = 52; // sockaddr that a receiver sends to
 
 export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no limit
+export const CONFIG_LINKS = 88; // u32: members 1 to this of a gateway's routes are links
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone
@@ -182,6 +183,8 @@ export const CURSOR_STAGED = 40; // u32: next free octet of the staging area
 export const CURSOR_PORT = 96; // u32: number of the port that the transmit region is for
 export const CURSOR_INLET = 100; // u32: number of the port that the batch came from
 export const CURSOR_NOW = 104; // u32: milliseconds, when it came
+export const CURSOR_PACKETS = 44; // u32: a gateway's messages for its device
+export const CURSOR_COPIES = 48; // u32: copies noted for its links
 
 /** Transmit region: what sendmmsg and writev are given. */
 export const ARENA_TX = 0x2a00000;
@@ -213,6 +216,23 @@ export const TRAIN_SHIFT = 7; // 128 octets
 export const TRAIN_CAPACITY = 64;
 export const TRAIN_LENGTH_MAX = 65_507; // UDP payload that IPv4 can carry
 export const TRAIN_SEGMENTS_MAX = 64; // UDP_MAX_SEGMENTS of Linux
+
+/** The ports that AMT's lanes send to (CURSOR_PORT). */
+export const PORT_OUTLET = 0; // a relay's socket, a gateway's device, what a receiver writes to
+export const PORT_LINKS = 1; // a gateway's packet socket for its links
+export const PORT_INLETS = 2; // the first of the others
+
+/** A copy that a gateway is to send on a link, in the staging area that it does not use otherwise. */
+export const COPY_PACKET = 0; // u32: address of the IP header
+export const COPY_LENGTH = 4; // u32: octets of the datagram
+export const COPY_LINK = 8; // u32: number of the link
+export const COPY_SHIFT = 4; // 16 octets
+
+/**
+ * A link that a gateway forwards to stands among the tunnels: a sockaddr_ll, whose address is that of
+ * the interface itself, the source of frames, and the link's MTU. Each link has a record for each family, for its protocol.
+ */
+export const LINK_MTU = 20; // u32: the largest datagram
 
 /** Scratch of the library engine, in place of a lane's regions. */
 export const SCRATCH_OFFSETS = 0x300000; // u32 [SCRATCH_PACKETS]

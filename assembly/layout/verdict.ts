@@ -82,6 +82,8 @@ export const VERDICT_L2TP_OLD = 66;
 export const VERDICT_L2TP_UNNUMBERED = 67;
 export const VERDICT_L2TP_DEVICE = 68;
 export const VERDICT_L2TP_VLAN = 69;
+// Dropped by a gateway before a downstream interface.
+export const VERDICT_LINK_MTU = 70;
 
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

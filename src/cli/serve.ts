@@ -3,6 +3,7 @@
  * and end in order on a signal or when a service ends.
  */
 import type { Instance } from "../config/systems.ts";
+import type { System } from "../config/system.ts";
 import { SYSTEMS } from "../config/systems.ts";
 import { endpointText, type Endpoint } from "../core/address.ts";
 import { ControlServer, ownSocketPath } from "../runtime/control.ts";
@@ -103,15 +104,18 @@ async function start(instance: Instance, starters: Starters): Promise<Service> {
 function readyText(service: Service, instance: Instance): string {
   const { role, name } = instance;
   const config: Readonly<Record<string, unknown>> = { ...instance.config };
-  const choices = SYSTEMS[role].oneOf
+  const system: System = SYSTEMS[role];
+  const choices = [...system.oneOf, ...(system.someOf ?? [])]
     .flat()
     .filter((key) => config[key] !== undefined)
-    .map((key) => `${key} ${choiceText(config[key] as string | Endpoint)}`);
+    .flatMap((key) => [config[key]].flat().map((one) => `${key} ${choiceText(one as Choice)}`));
   const who = name === role ? role : `${role} ${name}`;
   const { local } = service.status();
   return [`${who} at ${local.map(endpointText).join(" and ")}`, ...choices].join(", ");
 }
 
-function choiceText(value: string | Endpoint): string {
+type Choice = string | Endpoint;
+
+function choiceText(value: Choice): string {
   return typeof value === "string" ? value : endpointText(value);
 }

@@ -31,7 +31,13 @@ function block(service: ServiceStatus, pid: number): string[] {
     `up ${durationText(uptimeSeconds)}`,
     `pid ${pid}`,
   ];
-  const parts = [tunnels(service), groups(service), counters(service), drops(service)];
+  const parts = [
+    tunnels(service),
+    interfaces(service),
+    groups(service),
+    counters(service),
+    drops(service),
+  ];
   return [head.join(", "), ...troubled(service), ...parts.flat()];
 }
 
@@ -55,6 +61,25 @@ function tunnels(service: ServiceStatus): string[] {
       endpointText(tunnel.local),
       numberText(tunnel.groups),
       durationText(tunnel.sinceSeconds),
+    ]),
+  );
+}
+
+function interfaces(service: ServiceStatus): string[] {
+  return titled(
+    [
+      { title: "INTERFACE" },
+      { title: "STATE" },
+      { title: "IGMP QUERIER" },
+      { title: "MLD QUERIER" },
+      { title: "GROUPS", right: true },
+    ],
+    (service.interfaces ?? []).map(({ name, state, igmpQuerier, mldQuerier, groups: joined }) => [
+      name,
+      state,
+      igmpQuerier ?? "none",
+      mldQuerier ?? "none",
+      numberText(joined),
     ]),
   );
 }

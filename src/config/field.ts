@@ -80,6 +80,11 @@ export function count<const O extends FieldOptions & Range>(options: O): FieldOf
   return field(options, wholeNumber("N", "a whole number", options));
 }
 
+/** A protocol's version. */
+export function version<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
+  return field(options, wholeNumber("VERSION", "a version", options));
+}
+
 /** A length in octets. */
 export function octets<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
   return field(options, wholeNumber("OCTETS", "a whole number of octets", options));
@@ -112,15 +117,22 @@ export function toggle<const O extends FieldOptions>(options: O): FieldOf<O, boo
 
 /** The name of a network interface. */
 export function interfaceName<const O extends FieldOptions>(options: O): FieldOf<O, string> {
-  return field(options, {
-    takes: "NAME",
-    expected: "an interface name of 1 to 15 characters",
-    read: (input) =>
-      typeof input === "string" && /^[^\s/:]{1,15}$/.test(input) && !/^\.\.?$/.test(input)
-        ? input
-        : undefined,
-  });
+  return field(options, INTERFACE);
 }
+
+/** A list of different network interfaces. */
+export function interfaceNames<const O extends FieldOptions>(options: O): FieldOf<O, string[]> {
+  return listField(options, INTERFACE, (name) => name);
+}
+
+const INTERFACE: Reading<string> = {
+  takes: "NAME",
+  expected: "an interface name of 1 to 15 characters",
+  read: (input) =>
+    typeof input === "string" && /^[^\s/:]{1,15}$/.test(input) && !/^\.\.?$/.test(input)
+      ? input
+      : undefined,
+};
 
 /** A path of the file system that a Unix socket can be bound to. */
 export function socketPath<const O extends FieldOptions>(options: O): FieldOf<O, string> {

@@ -120,6 +120,7 @@ export const DROPS = [
   row(verdict.VERDICT_L2TP_UNNUMBERED, "l2tp-unnumbered", "no sequence number, but one is wanted"),
   row(verdict.VERDICT_L2TP_DEVICE, "l2tp-device", "the device has no session, or it no device"),
   row(verdict.VERDICT_L2TP_VLAN, "l2tp-vlan", "no session has the frame's VLAN tag"),
+  row(verdict.VERDICT_LINK_MTU, "link-mtu", "larger than the MTU of a downstream interface"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -25,6 +25,7 @@ import {
   KEY_ANY_SOURCE,
   KEY_GROUP,
   KEY_SOURCE,
+  LINK_MTU,
   PUNT_KIND,
   PUNT_LENGTH,
   PUNT_NAME,
@@ -44,19 +45,44 @@ import {
 import {
   AF_INET,
   AF_INET6,
+  AF_PACKET,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
   SOCKADDR_FAMILY,
   SOCKADDR_IN6_ADDRESS,
   SOCKADDR_IN6_LENGTH,
   SOCKADDR_IN_ADDRESS,
   SOCKADDR_IN_LENGTH,
+  SOCKADDR_LL_ADDRESS,
+  SOCKADDR_LL_ADDRESS_LENGTH,
+  SOCKADDR_LL_INDEX,
+  SOCKADDR_LL_LENGTH,
+  SOCKADDR_LL_PROTOCOL,
   SOCKADDR_PORT,
 } from "../../assembly/layout/system.ts";
 import { VERDICT_ROOM } from "../../assembly/layout/verdict.ts";
-import { formatAddress, parseAddress, type Address, type Endpoint } from "../core/address.ts";
+import {
+  formatAddress,
+  parseAddress,
+  type Address,
+  type Endpoint,
+  type Family,
+} from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 import { sessionKey, sessionParts, type SessionKey, type SessionPlan } from "./session.ts";
 
 const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
+
+/** A link that a gateway forwards to, as the core knows it. */
+export interface LinkRecord {
+  readonly family: Family;
+  /** The interface's index. */
+  readonly index: number;
+  /** Its link-layer address, 6 octets. */
+  readonly station: Uint8Array;
+  /** The largest datagram that goes there. */
+  readonly mtu: number;
+}
 
 /** Writes commands to a lane, in order. What the ring has no room for waits here. */
 export class CommandWriter {
@@ -87,6 +113,24 @@ export class CommandWriter {
     this.#push(COMMAND_TUNNEL_SET, tunnel, (place) =>
       putSockaddr(place, endpoint, ecn ? TUNNEL_ECN : 0),
     );
+  }
+
+  /**
+   * Says which link, for one family, route member `number` is: 1 to CONFIG_LINKS.
+   */
+  link(number: number, link: LinkRecord): void {
+    this.#push(COMMAND_TUNNEL_SET, number, (view, octets) => {
+      view.setUint16(COMMAND_KEY + SOCKADDR_FAMILY, AF_PACKET, true);
+      view.setUint16(
+        COMMAND_KEY + SOCKADDR_LL_PROTOCOL,
+        link.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6,
+      );
+      view.setInt32(COMMAND_KEY + SOCKADDR_LL_INDEX, link.index, true);
+      octets[COMMAND_KEY + SOCKADDR_LL_ADDRESS_LENGTH] = link.station.length;
+      octets.set(link.station, COMMAND_KEY + SOCKADDR_LL_ADDRESS);
+      view.setUint32(COMMAND_KEY + LINK_MTU, link.mtu, true);
+      view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, SOCKADDR_LL_LENGTH, true);
+    });
   }
 
   /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */

@@ -1,5 +1,12 @@
 /** What a lane of each role does with what comes from each of its ports. */
-import { FRAME_IP, FRAME_VNET, RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+import {
+  FRAME_IP,
+  FRAME_VNET,
+  PORT_INLETS,
+  PORT_LINKS,
+  PORT_OUTLET,
+  RX_UDP_PORT,
+} from "../../assembly/layout/arena.ts";
 import type { Core } from "../engine/core.ts";
 import { monotonic } from "../os/clock.ts";
 import type { ArenaView, Port } from "../ports/port.ts";
@@ -22,12 +29,10 @@ export interface Inflow {
   readonly udpPort?: number | undefined;
 }
 
-/** The number of the one port that AMT's lanes send to: their core names no other. */
-const OUTLET = 0;
-
 /**
  * Prepares the receive regions and gives the lane its ports: `inflows` are the AMT socket, then a
- * relay's ingress or a gateway's device; `outlet` may be one of them. Returns the inflows' numbers.
+ * relay's ingress or a gateway's device; `outlet` may be one of them. `links` sends to a gateway's
+ * downstream interfaces. Returns the inflows' numbers.
  */
 export function openFixed(
   lane: Lane,
@@ -35,12 +40,14 @@ export function openFixed(
   core: Core,
   arena: ArenaView,
   inflows: readonly Inflow[],
-  outlet: Port,
+  outlet: Port | undefined,
+  links?: Port,
 ): number[] {
   const stages = fixedStages(role, core, arena, inflows);
-  if (!inflows.some(({ port }) => port === outlet)) lane.open(OUTLET, outlet);
+  if (outlet && !inflows.some(({ port }) => port === outlet)) lane.open(PORT_OUTLET, outlet);
+  if (links) lane.open(PORT_LINKS, links);
   return inflows.map(({ port }, index) => {
-    const number = port === outlet ? OUTLET : OUTLET + 1 + index;
+    const number = port === outlet ? PORT_OUTLET : PORT_INLETS + index;
     lane.open(number, port, stages[index]);
     return number;
   });

@@ -57,7 +57,10 @@ function run(parent: Parent, plan: LanePlan): void {
   const stages = open ? l2tpStages(core) : undefined;
   if (plan.role !== "l2tp") {
     const inflows = openInlets(plan, arena);
-    openFixed(lane, plan.role, core, arena, inflows, openOutlet(plan, arena, inflows));
+    const outlet = openOutlet(plan, arena, inflows);
+    const links =
+      plan.links === undefined ? undefined : new SocketPort(arena, plan.links, regionAddress(1));
+    openFixed(lane, plan.role, core, arena, inflows, outlet, links);
   }
   parent.on("message", (message: ToLane) => {
     if (message === "commands") return lane.commands();
@@ -112,7 +115,12 @@ function openInlets(plan: FixedPorts, arena: ArenaView): Inflow[] {
 }
 
 /** A relay and a gateway with a device send on a port they read, too; a receiver has its own. */
-function openOutlet({ outlet }: FixedPorts, arena: ArenaView, inflows: readonly Inflow[]): Port {
+function openOutlet(
+  { outlet }: FixedPorts,
+  arena: ArenaView,
+  inflows: readonly Inflow[],
+): Port | undefined {
+  if (outlet === "none") return undefined;
   if (outlet === "socket") return inflows[0]!.port;
   if (outlet === "device") return inflows[1]!.port;
   if (outlet.kind === "stream") return new StreamPort(arena, outlet.fd);

@@ -6,7 +6,7 @@ import { nativeLoads } from "../os/libc.ts";
 import { openDirectory, type RelayDirectory, type RelayOffer } from "./discovery.ts";
 import { openMeans, outputEndpoint, outputSink, type ReceiveMeans } from "./receive-means.ts";
 import { openPortableMeans } from "./receive-portable.ts";
-import { Reception } from "./reception.ts";
+import { HOST, Reception } from "./reception.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
 /** How often the number of payloads is looked at, when it decides about the end. */
@@ -88,6 +88,7 @@ class RunningReceiver implements Service {
     }
     const { source, group } = this.#config.url;
     this.#reception.want(
+      HOST,
       group,
       source === undefined
         ? { mode: "exclude", sources: [] }

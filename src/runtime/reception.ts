@@ -19,7 +19,11 @@ import {
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
 import { SystemEntropy } from "../os/entropy.ts";
-import { ForwardingTable, type RouteChange } from "../protocols/amt/forwarding.ts";
+import {
+  ForwardingTable,
+  type RouteChange,
+  type UpstreamChange,
+} from "../protocols/amt/forwarding.ts";
 import { AmtGateway, type GatewayState } from "../protocols/amt/gateway.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import type { ControlSocket } from "./amt-socket.ts";
@@ -29,8 +33,8 @@ import { RoamingGateway, type RoamingInput, type RoamingOutput } from "./roaming
 import type { ServiceStatus } from "./service.ts";
 import { Tale } from "./tale.ts";
 
-/** The one tunnel of a gateway's tables: what the host, or the receiver, wants. */
-const HOST = 0;
+/** The member of routes that is a gateway's device, or the receiver. */
+export const HOST = 0;
 
 /** How long a stop waits for the last messages. */
 const STOP_PATIENCE = 3_000;
@@ -111,11 +115,17 @@ export class Reception {
     this.#silence = setInterval(() => this.#listen(), SILENCE_CHECK);
   }
 
-  /** What is wanted of a group from now on, by all listeners together. */
-  want(group: Address, filter: GroupFilter): void {
-    this.#forwarding.set(HOST, group, filter);
-    this.#lanes?.flush();
-    this.#driver.handle({ kind: "membership", group, filter });
+  /**
+   * What `member`, HOST or the number of a link, wants of a group from now on. The lanes deliver by
+   * it, and what all members want together is asked of the relay (RFC 4605 §4.1).
+   */
+  want(member: number, group: Address, filter: GroupFilter): void {
+    this.#forwarding.set(member, group, filter);
+  }
+
+  /** Has every lane hear something. */
+  tell(change: (commands: CommandWriter) => void): void {
+    this.#each(change);
   }
 
   /** Leaves all groups, tears the tunnel down, and stops the lanes. */
@@ -194,8 +204,10 @@ export class Reception {
     }
   }
 
-  #forward(change: RouteChange | { readonly kind: "upstream" }): void {
-    if (change.kind !== "upstream") this.#each((commands) => tell(commands, change));
+  #forward(change: RouteChange | UpstreamChange): void {
+    if (change.kind !== "upstream") return this.#each((commands) => tell(commands, change));
+    const { group, filter } = change;
+    this.#driver.handle({ kind: "membership", group, filter });
   }
 
   #each(change: (commands: CommandWriter) => void): void {
@@ -237,6 +249,6 @@ function tell(commands: CommandWriter, change: RouteChange): void {
       add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE,
       change.group,
       change.source,
-      HOST,
+      change.tunnel,
     );
 }

@@ -20,7 +20,7 @@ export const MESSAGES = [
 export class Tale {
   readonly ended: Promise<Error | undefined>;
   readonly #started = monotonic();
-  readonly #accepted = new Map<string, number>();
+  readonly #happened = new Map<string, number>();
   readonly #drops: DropCounts = {};
   #end!: (reason: Error | undefined) => void;
 
@@ -33,14 +33,17 @@ export class Tale {
 
   /** Counts an AMT message that the machine took. */
   accepted(type: number): void {
-    const name = `amt_${MESSAGES[type] ?? type}_accepted`;
-    this.#accepted.set(name, (this.#accepted.get(name) ?? 0) + 1);
+    this.count(`amt_${MESSAGES[type] ?? type}_accepted`);
   }
 
   /** Counts what was done for a deployed peer that does not speak as RFC 7450 says. */
   quirk(quirk: string): void {
-    const name = `amt_quirk_${quirk.replaceAll("-", "_")}`;
-    this.#accepted.set(name, (this.#accepted.get(name) ?? 0) + 1);
+    this.count(`amt_quirk_${quirk.replaceAll("-", "_")}`);
+  }
+
+  /** Counts what happened in the control thread. */
+  count(name: string): void {
+    this.#happened.set(name, (this.#happened.get(name) ?? 0) + 1);
   }
 
   /** Counts what the machine ignored. */
@@ -70,7 +73,7 @@ export class Tale {
       lanes: lanes?.status() ?? [],
       counters: {
         ...nameCounters(ledger.stages, ledger.tallies),
-        ...Object.fromEntries(this.#accepted),
+        ...Object.fromEntries(this.#happened),
       },
       drops: { ...nameDrops(ledger.stages), ...this.#drops },
     };
