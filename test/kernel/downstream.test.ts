@@ -39,8 +39,8 @@ async function asks(
     const asked = (await gateway.status()).groups.find((one) => one.group === group);
     if (!asked) return expected === "nothing";
     const all = asked.mode === "exclude" && asked.sources.length === 0;
-    if (expected === "any" || all) return expected === "any" && all;
-    return asked.sources.toSorted().join() === [...expected].toSorted().join();
+    if (typeof expected === "string" || all) return expected === "any" && all;
+    return asked.sources.toSorted().join() === expected.toSorted().join();
   });
 }
 
