@@ -33,7 +33,7 @@ import { openTun, type TunDevice } from "../os/tun.ts";
 import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Downstream } from "./downstream.ts";
-import { Listeners } from "./listeners.ts";
+import { Listeners, warnOfRobustness } from "./listeners.ts";
 import { HOST, ownEndpoint, Reception } from "./reception.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
@@ -108,10 +108,7 @@ class RunningGateway implements Service {
       this.#reception.abandon();
       throw error;
     }
-    if (this.#config.robustness === 1)
-      this.#reception.tale.warn(
-        "robustness 1: a single lost report ends a membership (RFC 3376 §8.1)",
-      );
+    warnOfRobustness(this.#config.robustness, this.#reception.tale);
     for (const family of FAMILIES)
       // Against 0.0.0.0 no other router of the device's link can win.
       this.#listeners?.start(family, QUERY_SOURCE[family]);

@@ -172,6 +172,12 @@ export class Listeners {
   }
 }
 
+/** Tells that a Robustness Variable of 1 should not be used (RFC 3376 §8.1, RFC 3810 §9.1). */
+export function warnOfRobustness(robustness: number, tale: Tale): void {
+  if (robustness === 1)
+    tale.warn("robustness 1: a single message that is lost can end a membership; 2 is usual");
+}
+
 function timersOf(config: QuerierConfig): RouterTimers {
   const { queryInterval, queryResponseInterval, robustness, lastMemberQueryInterval } = config;
   const { lastMemberQueryCount, startupQueryCount, startupQueryInterval } = config;

@@ -224,7 +224,7 @@ kernelTest(
   [],
   async (lab) => {
     const lan = new Lan(lab, 1);
-    const device = ["--tun", DEVICE, "--address", `${DEVICES[0]}/32`];
+    const device = ["--tun", DEVICE, "--address", `${DEVICES[0]}/32`, "--lanes", "2"];
     const gateway = await lan.start("--downstream", LAN_DEVICE, ...device);
     const [local, remote] = [await lan.network.join(0, GROUP), await lan.join(0, GROUP)];
     await lan.network.send(GROUP);
