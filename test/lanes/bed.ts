@@ -25,6 +25,8 @@ export interface Bed {
   readonly socket: MemoryPort;
   /** A relay's ingress, or a gateway's device. */
   readonly inner: MemoryPort;
+  /** What a gateway sends to its links by. */
+  readonly links: MemoryPort;
   /** How often the lane was told of commands, and the control thread of punts. */
   readonly doorbells: { commands: number; punts: number };
   /** Lets the lane take all that waits, and apply commands. */
@@ -55,12 +57,13 @@ export function layBed(
   const inner = makeInner(view);
   const inflows = [{ port: socket, frame: FRAME_IP }, inner];
   const outlet = role === "relay" ? socket : inner.port;
+  const links = new MemoryPort(view, regionAddress(1), 0);
   const doorbells = { commands: 0, punts: 0 };
   const fail = (error: Error): never => {
     throw error;
   };
   const lane = new Lane(core, arena, { punts: () => doorbells.punts++, failed: fail });
-  const opened = openFixed(lane, role, core, view, inflows, outlet);
+  const opened = openFixed(lane, role, core, view, inflows, outlet, links);
   const numbers = new Map(inflows.map(({ port }, i) => [port, opened[i]!]));
   const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {
@@ -70,6 +73,7 @@ export function layBed(
     commands,
     punts: new PuntReader(arena),
     socket,
+    links,
     doorbells,
     run() {
       do {

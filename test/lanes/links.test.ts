@@ -84,7 +84,8 @@ interface Sent {
 }
 
 function sent(bed: Bed): Sent[] {
-  return bed.inner.departures.map(({ octets, link }) => ({ link, octets: hex(octets) }));
+  const departures = [...bed.inner.departures, ...bed.links.departures];
+  return departures.map(({ octets, link }) => ({ link, octets: hex(octets) }));
 }
 
 test("each interface and the device get what they want, as the reference engine forwards it", (t) => {
@@ -179,9 +180,11 @@ test("more copies than the transmit region holds all leave, however the outlet f
     const train = packets.slice(i, i + 16).map(amtData);
     bed.socket.arrivals.push({ octets: join(train), from: RELAY, segment: train[0]!.length });
   }
-  for (let step = 0; step < 10_000 && bed.inner.departures.length < 3 * packets.length; step++) {
-    bed.inner.room = [0, 1, 700, 3, 64][step % 5]!;
-    bed.inner.becomeWritable();
+  for (let step = 0; step < 10_000 && sent(bed).length < 3 * packets.length; step++) {
+    for (const port of [bed.inner, bed.links]) {
+      port.room = [0, 1, 700, 3, 64][step % 5]!;
+      port.becomeWritable();
+    }
     bed.run();
   }
   const all = sent(bed);
@@ -207,7 +210,7 @@ test("an interface that is down or gone loses its own copies alone", () => {
     for (const link of [0, 1])
       bed.commands.route(COMMAND_MEMBER_ADD, FLOWS[4].group, undefined, memberOf(link, 4));
     bed.run();
-    bed.inner.refusals.push(refusal);
+    bed.links.refusals.push(refusal);
     bed.socket.arrivals.push({ octets: amtData(datagram(4, 10, 5)), from: RELAY });
     bed.run();
     assert.deepEqual(
