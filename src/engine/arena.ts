@@ -92,6 +92,9 @@ export class CommandWriter {
   /** Commands that found no room, from `#first` on; those before it are in the ring by now. */
   #waiting: Uint8Array[] = [];
   #first = 0;
+  /** Slots written, of which the lane sees those up to RING_TAIL. */
+  #tail: number;
+  #held = false;
 
   /** `ring` is called when the lane must be told to look; after that not until it has looked. */
   constructor(
@@ -101,6 +104,7 @@ export class CommandWriter {
     this.#octets = new Uint8Array(arena.buffer);
     this.#view = new DataView(arena.buffer);
     this.#words = new Int32Array(arena.buffer);
+    this.#tail = this.#words[TAIL]!;
   }
 
   /** Commands that still wait for room; call `flush` again later. */
@@ -119,17 +123,15 @@ export class CommandWriter {
    * Says which link, for one family, route member `number` is: 1 to CONFIG_LINKS.
    */
   link(number: number, link: LinkRecord): void {
-    this.#push(COMMAND_TUNNEL_SET, number, (view, octets) => {
-      view.setUint16(COMMAND_KEY + SOCKADDR_FAMILY, AF_PACKET, true);
-      view.setUint16(
-        COMMAND_KEY + SOCKADDR_LL_PROTOCOL,
-        link.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6,
-      );
-      view.setInt32(COMMAND_KEY + SOCKADDR_LL_INDEX, link.index, true);
-      octets[COMMAND_KEY + SOCKADDR_LL_ADDRESS_LENGTH] = link.station.length;
-      octets.set(link.station, COMMAND_KEY + SOCKADDR_LL_ADDRESS);
-      view.setUint32(COMMAND_KEY + LINK_MTU, link.mtu, true);
-      view.setUint32(COMMAND_KEY + SOCKADDR_IN6_LENGTH, SOCKADDR_LL_LENGTH, true);
+    this.#push(COMMAND_TUNNEL_SET, number, ({ view, octets, at }) => {
+      view.setUint16(at + SOCKADDR_FAMILY, AF_PACKET, true);
+      const protocol = link.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+      view.setUint16(at + SOCKADDR_LL_PROTOCOL, protocol);
+      view.setInt32(at + SOCKADDR_LL_INDEX, link.index, true);
+      octets[at + SOCKADDR_LL_ADDRESS_LENGTH] = link.station.length;
+      octets.set(link.station, at + SOCKADDR_LL_ADDRESS);
+      view.setUint32(at + LINK_MTU, link.mtu, true);
+      view.setUint32(at + SOCKADDR_IN6_LENGTH, SOCKADDR_LL_LENGTH, true);
     });
   }
 
@@ -185,9 +187,9 @@ export class CommandWriter {
   /** Writes a command into the ring, or where it waits for room there. */
   #push(op: number, tunnel: number, fill: (place: Place) => void): void {
     if (this.backlog === 0 && this.#room() > 0) {
-      const tail = this.#words[TAIL]!;
-      write({ octets: this.#octets, view: this.#view, at: slotAt(tail) }, op, tunnel, fill);
-      this.#publish((tail + 1) | 0);
+      write({ octets: this.#octets, view: this.#view, at: slotAt(this.#tail) }, op, tunnel, fill);
+      this.#tail = (this.#tail + 1) | 0;
+      if (!this.#held) this.#publish();
       return;
     }
     const octets = new Uint8Array(COMMAND_LENGTH);
@@ -195,30 +197,38 @@ export class CommandWriter {
     this.#waiting.push(octets);
   }
 
+  /**
+   * Shows the lane nothing of what is written from now on until `flush`, so that it gets it at once: a
+   * route, for one, with its members.
+   */
+  hold(): void {
+    this.#held = true;
+  }
+
   /** Moves what waits into the ring, as far as there is room. */
   flush(): void {
-    let tail = this.#words[TAIL]!;
+    this.#held = false;
     for (let room = Math.min(this.#room(), this.backlog); room > 0; room--) {
-      this.#octets.set(this.#waiting[this.#first++]!, slotAt(tail));
-      tail = (tail + 1) | 0;
+      this.#octets.set(this.#waiting[this.#first++]!, slotAt(this.#tail));
+      this.#tail = (this.#tail + 1) | 0;
     }
     // What is done with goes when it is the larger part, so that a long queue is not moved often.
     if (2 * this.#first > this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#first);
       this.#first = 0;
     }
-    this.#publish(tail);
+    this.#publish();
   }
 
   /** Free slots of the ring. */
   #room(): number {
-    return COMMAND_SLOTS - ((this.#words[TAIL]! - Atomics.load(this.#words, HEAD)) | 0);
+    return COMMAND_SLOTS - ((this.#tail - Atomics.load(this.#words, HEAD)) | 0);
   }
 
-  /** Lets the lane see the ring up to `tail`. */
-  #publish(tail: number): void {
-    Atomics.store(this.#words, TAIL, tail);
-    if (tail !== Atomics.load(this.#words, HEAD))
+  /** Lets the lane see all that is written. */
+  #publish(): void {
+    Atomics.store(this.#words, TAIL, this.#tail);
+    if (this.#tail !== Atomics.load(this.#words, HEAD))
       if (Atomics.exchange(this.#words, DOORBELL, 1) === 0) this.ring();
   }
 }

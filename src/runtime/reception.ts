@@ -121,6 +121,7 @@ export class Reception {
    */
   want(member: number, group: Address, filter: GroupFilter): void {
     this.#forwarding.set(member, group, filter);
+    this.#lanes?.flush();
   }
 
   /** Has every lane hear something. */
@@ -205,9 +206,15 @@ export class Reception {
   }
 
   #forward(change: RouteChange | UpstreamChange): void {
-    if (change.kind !== "upstream") return this.#each((commands) => tell(commands, change));
-    const { group, filter } = change;
-    this.#driver.handle({ kind: "membership", group, filter });
+    if (change.kind === "upstream") {
+      const { group, filter } = change;
+      return this.#driver.handle({ kind: "membership", group, filter });
+    }
+    for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++) {
+      const commands = this.#lanes!.commands(lane);
+      commands.hold();
+      tell(commands, change);
+    }
   }
 
   #each(change: (commands: CommandWriter) => void): void {

@@ -31,6 +31,7 @@ import {
 } from "../protocols/amt/relay.ts";
 import { AmtSocket, tunnelMtu } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
+import { warnOfRobustness } from "./listeners.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 import { readSharedSecret } from "./shared-secret.ts";
@@ -108,6 +109,7 @@ class RunningRelay implements Service {
       this.#machine,
       { kind: "timeout" },
       (output) => this.#take(output),
+      () => this.#lanes?.flush(),
     );
   }
 
@@ -125,6 +127,7 @@ class RunningRelay implements Service {
         punt: (lane, punt) => this.#punt(lane, punt),
         failed: (reason) => void this.#end(reason),
       });
+      warnOfRobustness(this.#config.robustness, this.#tale);
       // Tunnels may have come while some lanes were still on their way.
       this.#lanes.flush();
     } catch (error) {
@@ -273,6 +276,7 @@ class RunningRelay implements Service {
   /** Passes a change of the tables on to a lane. */
   #tell(lane: number, output: TunnelUp | RouteChange): void {
     const commands = this.#commands[lane]!;
+    commands.hold();
     if (output.kind === "tunnel-up") {
       commands.tunnel(output.tunnel, output.gateway, output.ecn);
     } else if (output.kind === "route") {
@@ -282,7 +286,6 @@ class RunningRelay implements Service {
       const op = output.change === "add" ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE;
       commands.route(op, output.group, output.source, output.tunnel);
     }
-    if (commands.backlog > 0) this.#lanes?.flush();
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import type { Address } from "../../src/core/address.ts";
-import { Listeners, type QuerierConfig } from "../../src/runtime/listeners.ts";
+import { Listeners, warnOfRobustness, type QuerierConfig } from "../../src/runtime/listeners.ts";
 import { Tale } from "../../src/runtime/tale.ts";
 import {
   emitMembershipDatagram,
@@ -112,4 +112,12 @@ test("a family without an address is listened to again once it has one", (t) => 
   listeners.start(6, "fe80::6");
   hear("fe80::9", join("ff0e::1:3"));
   assert.equal(listeners.groupCount, 1);
+});
+
+test("a Robustness Variable of 1 is warned of (RFC 3376 §8.1, RFC 3810 §9.1)", (t) => {
+  const { tale, said } = makeLink(t);
+  warnOfRobustness(2, tale);
+  assert.deepEqual(said, []);
+  warnOfRobustness(1, tale);
+  assert.match(said.join(), /^robustness 1: /);
 });
