@@ -201,9 +201,9 @@ test("commands that are held reach the lane together, a route with its members",
   bed.commands.hold();
   bed.commands.route(COMMAND_ROUTE_ADD, "239.1.1.1", "192.0.2.1");
   bed.commands.route(COMMAND_MEMBER_ADD, "239.1.1.1", "192.0.2.1", 0);
-  assert.deepEqual([bed.commands.backlog, bed.core.ringWaiting(ARENA_COMMANDS)], [2, 0]);
+  assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 0);
   bed.commands.flush();
-  assert.deepEqual([bed.commands.backlog, bed.core.ringWaiting(ARENA_COMMANDS)], [0, 2]);
+  assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 2);
   // Until the next hold each goes at once.
   bed.commands.route(COMMAND_ROUTE_ADD, "239.1.1.2", undefined);
   assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 3);
