@@ -92,8 +92,8 @@ export class CommandWriter {
   /** Commands that found no room, from `#first` on; those before it are in the ring by now. */
   #waiting: Uint8Array[] = [];
   #first = 0;
-  /** Slots written, of which the lane sees those up to RING_TAIL. */
-  #tail: number;
+  /** Slots written behind RING_TAIL, which the lane does not see yet. */
+  #unseen = 0;
   #held = false;
 
   /** `ring` is called when the lane must be told to look; after that not until it has looked. */
@@ -104,7 +104,6 @@ export class CommandWriter {
     this.#octets = new Uint8Array(arena.buffer);
     this.#view = new DataView(arena.buffer);
     this.#words = new Int32Array(arena.buffer);
-    this.#tail = this.#words[TAIL]!;
   }
 
   /** Commands that still wait for room; call `flush` again later. */
@@ -188,7 +187,7 @@ export class CommandWriter {
   #push(op: number, tunnel: number, fill: (place: Place) => void): void {
     if (this.backlog === 0 && this.#room() > 0) {
       write({ octets: this.#octets, view: this.#view, at: slotAt(this.#tail) }, op, tunnel, fill);
-      this.#tail = (this.#tail + 1) | 0;
+      this.#unseen++;
       if (!this.#held) this.#publish();
       return;
     }
@@ -210,7 +209,7 @@ export class CommandWriter {
     this.#held = false;
     for (let room = Math.min(this.#room(), this.backlog); room > 0; room--) {
       this.#octets.set(this.#waiting[this.#first++]!, slotAt(this.#tail));
-      this.#tail = (this.#tail + 1) | 0;
+      this.#unseen++;
     }
     // What is done with goes when it is the larger part, so that a long queue is not moved often.
     if (2 * this.#first > this.#waiting.length) {
@@ -220,6 +219,11 @@ export class CommandWriter {
     this.#publish();
   }
 
+  /** Where the next command goes. */
+  get #tail(): number {
+    return (this.#words[TAIL]! + this.#unseen) | 0;
+  }
+
   /** Free slots of the ring. */
   #room(): number {
     return COMMAND_SLOTS - ((this.#tail - Atomics.load(this.#words, HEAD)) | 0);
@@ -227,8 +231,10 @@ export class CommandWriter {
 
   /** Lets the lane see all that is written. */
   #publish(): void {
-    Atomics.store(this.#words, TAIL, this.#tail);
-    if (this.#tail !== Atomics.load(this.#words, HEAD))
+    const tail = this.#tail;
+    this.#unseen = 0;
+    Atomics.store(this.#words, TAIL, tail);
+    if (tail !== Atomics.load(this.#words, HEAD))
       if (Atomics.exchange(this.#words, DOORBELL, 1) === 0) this.ring();
   }
 }
