@@ -1,6 +1,7 @@
 // Batches of received messages: what recvmmsg is given, and what is read back from it.
 import {
   ARENA_BASE,
+  ARENA_TX,
   FRAME_ETHERNET,
   FRAME_VNET_ETHERNET,
   FRAME_VNET,
@@ -15,6 +16,10 @@ import {
   RX_ROOM,
   RX_SLOT,
   RX_SLOTS,
+  TX_HEADERS,
+  TX_IOVECS,
+  TX_LENGTHS,
+  TX_SEGMENTS,
 } from "./layout/arena";
 import {
   CMSG_ALIGN,
@@ -28,6 +33,7 @@ import {
   IOVEC_SHIFT,
   MMSGHDR_CONTROL,
   MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
   MMSGHDR_IOV,
   MMSGHDR_IOV_COUNT,
   MMSGHDR_LENGTH,
@@ -116,4 +122,36 @@ export function rxAncillary(region: usize, i: usize, level: i32, type: i32): usi
     at += (length + CMSG_ALIGN - 1) & ~(CMSG_ALIGN - 1);
   }
   return 0;
+}
+
+/**
+ * Writes message `at` of the transmit region and its two iovecs, a prefix and what follows it.
+ * `counted` is how many octets it counts for.
+ */
+export function putMessage(
+  at: u32,
+  name: usize,
+  nameLength: u32,
+  prefix: usize,
+  prefixLength: usize,
+  octets: usize,
+  length: i32,
+  counted: i32,
+): void {
+  const iovecs = ARENA_TX + TX_IOVECS + ((<usize>at) << (IOVEC_SHIFT + 1));
+  store<u64>(iovecs, absolute(prefix), IOVEC_BASE);
+  store<u64>(iovecs, prefixLength, IOVEC_LENGTH);
+  store<u64>(iovecs, absolute(octets), (1 << IOVEC_SHIFT) + IOVEC_BASE);
+  store<u64>(iovecs, length, (1 << IOVEC_SHIFT) + IOVEC_LENGTH);
+  const message = ARENA_TX + TX_HEADERS + ((<usize>at) << MMSGHDR_SHIFT);
+  store<u64>(message, absolute(name), MMSGHDR_NAME);
+  store<u32>(message, nameLength, MMSGHDR_NAME_LENGTH);
+  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
+  store<u64>(message, 2, MMSGHDR_IOV_COUNT);
+  store<u64>(message, 0, MMSGHDR_CONTROL);
+  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
+  store<u32>(message, 0, MMSGHDR_FLAGS);
+  const note = ARENA_TX + ((<usize>at) << 2);
+  store<u32>(note, 1, TX_SEGMENTS);
+  store<u32>(note, counted, TX_LENGTHS);
 }

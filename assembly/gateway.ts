@@ -11,15 +11,21 @@ import {
   ARENA_CURSOR,
   ARENA_KEY,
   ARENA_TX,
+  CONFIG_LINKS,
   CONFIG_SINK,
   CONFIG_SINK_LIMIT,
   CONFIG_SINK_NAME,
   CONFIG_SINK_NAME_LENGTH,
   CONFIG_SINK_PORT,
+  CURSOR_COPIES,
   CURSOR_COUNT,
   CURSOR_MESSAGE,
   CURSOR_OCTET,
+  CURSOR_PACKETS,
+  CURSOR_PORT,
   CURSOR_REGION,
+  PORT_LINKS,
+  PORT_OUTLET,
   SINK_PAYLOAD,
   SINK_TAP,
   SINK_TAP_PLAIN,
@@ -29,19 +35,13 @@ import {
   STAGE_RECEIVED,
   TALLY_DELIVERED,
   TX_CAPACITY,
-  TX_HEADERS,
-  TX_IOVECS,
-  TX_LENGTHS,
   TX_PREFIXES,
   TX_PREFIX_SHIFT,
-  TX_SEGMENTS,
 } from "./layout/arena";
 import {
-  IPV4_DESTINATION,
   IPV4_FRAGMENT,
   IPV4_MF,
   IPV4_OFFSET_MASK,
-  IPV6_DESTINATION,
   IPV6_NEXT_HEADER,
   PROTOCOL_FRAGMENT,
   UDP_CHECKSUM,
@@ -49,26 +49,7 @@ import {
   UDP_HEADER,
   UDP_LENGTH,
 } from "./layout/ip";
-import {
-  ETHERNET_LENGTH,
-  ETHERNET_TYPE,
-  ETHERTYPE_IPV4,
-  ETHERTYPE_IPV6,
-  IOVEC_BASE,
-  IOVEC_LENGTH,
-  IOVEC_SHIFT,
-  IPPROTO_UDP,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SHIFT,
-  UDP_GRO,
-  VNET_LENGTH,
-} from "./layout/system";
+import { ETHERNET_LENGTH, IPPROTO_UDP, UDP_GRO, VNET_LENGTH } from "./layout/system";
 import {
   VERDICT_ECN,
   VERDICT_FORWARDED,
@@ -82,14 +63,18 @@ import {
   VERDICT_UDP_PORT,
 } from "./layout/verdict";
 import { decapsulate, messageType } from "./amt";
-import { absolute, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
+import { putMessage, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
-import { be16, isIpv4, keyOf, storeBe16, udpHeaders } from "./datagram";
+import { be16, isIpv4, keyOf, udpHeaders } from "./datagram";
 import { receivedEcn, takeEcn } from "./ecn";
 import { hearRelay, isRelay } from "./relays";
-import { routeCount, routeFor, routeHash, routeRelay } from "./routes";
+import { routeCount, routeFor, routeHash, routeList, routeRelay } from "./routes";
 import { udpSum } from "./transport";
+import { layCopies, noteCopy, putGroupAddress } from "./links";
+
+/** The member of a route that stands for the device, or for a receiver. */
+const MEMBER_DEVICE: u32 = 0;
 
 /** Begins a batch of `messages` messages from a gateway's AMT socket; `gatewayFill` goes on. */
 export function gatewayReceive(region: usize, messages: u32): void {
@@ -97,19 +82,39 @@ export function gatewayReceive(region: usize, messages: u32): void {
   store<u32>(ARENA_CURSOR, messages, CURSOR_COUNT);
   store<u32>(ARENA_CURSOR, 0, CURSOR_MESSAGE);
   store<u32>(ARENA_CURSOR, 0, CURSOR_OCTET);
+  store<u32>(ARENA_CURSOR, 0, CURSOR_COPIES);
 }
 
 /**
- * Writes the next packets to the transmit region, at most TX_CAPACITY, and returns how many; 0 once
- * the batch is done. The packets must have left before the next call.
+ * Writes the next packets to the transmit region, at most TX_CAPACITY, all for the port at
+ * CURSOR_PORT, and returns how many; 0 once the batch is done. The packets must have left before the
+ * next call. Of one lot the device's come first, and then the links'.
  */
 export function gatewayFill(): u32 {
+  if (!load<u32>(ARENA_CURSOR, CURSOR_COPIES)) {
+    const packets = takeMore();
+    if (packets > 0) return lot(PORT_OUTLET, packets);
+  }
+  return lot(PORT_LINKS, layCopies());
+}
+
+function lot(port: u32, packets: u32): u32 {
+  store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
+  count(STAGE_EGRESS, STAGE_RECEIVED, packets);
+  return packets;
+}
+
+/**
+ * Goes on with the batch until the transmit region has no room for one more. Returns how many packets
+ * stand there for the device; what is for links is noted.
+ */
+function takeMore(): u32 {
   const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
   const messages = load<u32>(ARENA_CURSOR, CURSOR_COUNT);
   let message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
   let octet = load<i32>(ARENA_CURSOR, CURSOR_OCTET);
-  let packets: u32 = 0;
-  while (message < messages && packets < <u32>TX_CAPACITY) {
+  store<u32>(ARENA_CURSOR, 0, CURSOR_PACKETS);
+  while (message < messages && hasRoom()) {
     const length = rxLength(region, message);
     const size = segmentSize(region, message, length);
     const ecn = receivedEcn(region, message);
@@ -117,12 +122,11 @@ export function gatewayFill(): u32 {
     // An empty datagram is one segment, too.
     do {
       const room = min(size, length - octet);
-      const verdict = segment(region, message, start + octet, room, ecn, packets);
+      const verdict = segment(region, message, start + octet, room, ecn);
       count(STAGE_CONTROL, STAGE_RECEIVED, 1);
       count(STAGE_CONTROL, verdict, 1);
-      if (verdict == VERDICT_FORWARDED) packets++;
       octet += size;
-    } while (octet < length && packets < <u32>TX_CAPACITY);
+    } while (octet < length && hasRoom());
     if (octet >= length) {
       message++;
       octet = 0;
@@ -130,8 +134,14 @@ export function gatewayFill(): u32 {
   }
   store<u32>(ARENA_CURSOR, message, CURSOR_MESSAGE);
   store<i32>(ARENA_CURSOR, octet, CURSOR_OCTET);
-  count(STAGE_EGRESS, STAGE_RECEIVED, packets);
-  return packets;
+  return load<u32>(ARENA_CURSOR, CURSOR_PACKETS);
+}
+
+/** True while one more datagram finds room, for the device and for every link. */
+function hasRoom(): bool {
+  if (load<u32>(ARENA_CURSOR, CURSOR_PACKETS) >= <u32>TX_CAPACITY) return false;
+  const copies = load<u32>(ARENA_CURSOR, CURSOR_COPIES);
+  return copies + load<u32>(ARENA_CONFIG, CONFIG_LINKS) <= <u32>TX_CAPACITY;
 }
 
 /** Octets of each datagram in a received message: what UDP_GRO says, else all of it. */
@@ -141,39 +151,37 @@ function segmentSize(region: usize, message: u32, length: i32): i32 {
   return size > 0 ? size : max(length, 1);
 }
 
-/** Decides about one datagram; a wanted one becomes packet `at` of the transmit region. */
-function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32, at: u32): i32 {
+/** Decides about one datagram; a wanted one is delivered to every member of its route. */
+function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32): i32 {
   if (messageType(message, room) != AMT_DATA) return puntMessage(region, i, message, room, false);
   const length = decapsulate(message, room);
   if (length < 0) return -length;
   const packet = message + AMT_DATA_DATAGRAM;
-  const verdict = wanted(packet, rxName(region, i));
-  if (verdict != VERDICT_FORWARDED) return verdict;
-  if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
-  if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD)
-    return deliverPayload(packet, length, at);
-  if (!admit()) return VERDICT_STOPPED;
-  deliver(packet, length, at);
-  return VERDICT_FORWARDED;
-}
-
-/**
- * Whether the reception state wants this source of this group, from the sender at sockaddr `name`
- * (RFC 7450 §5.2.3.6): the relay that was asked for it.
- */
-function wanted(packet: usize, name: usize): i32 {
   keyOf(packet, ARENA_KEY);
   const route = routeFor(ARENA_KEY, routeHash(ARENA_KEY));
   if (!route) return VERDICT_NO_ROUTE;
   if (!routeCount(route)) return VERDICT_NO_MEMBER;
+  // From the relay that was asked for it (RFC 7450 §5.2.3.6).
   const relay = routeRelay(route);
-  if (!isRelay(relay, name)) return VERDICT_NOT_RELAY;
+  if (!isRelay(relay, rxName(region, i))) return VERDICT_NOT_RELAY;
   hearRelay(relay);
+  if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
+  if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD) return deliverPayload(packet, length);
+  if (!admit()) return VERDICT_STOPPED;
+  // Whether this source of this group is wanted, and by whom (RFC 7450 §5.2.3.6).
+  const list = routeList(route);
+  const links = load<u32>(ARENA_CONFIG, CONFIG_LINKS);
+  for (let place: u32 = 0, members = routeCount(route); place < members; place++) {
+    const member = load<u32>(list + ((<usize>place) << 2));
+    if (member == MEMBER_DEVICE) deliver(packet, length);
+    else if (member <= links) noteCopy(packet, length, member);
+  }
   return VERDICT_FORWARDED;
 }
 
 /** Lays a datagram out for the device, after what the device wants before it. */
-function deliver(packet: usize, length: i32, at: u32): void {
+function deliver(packet: usize, length: i32): void {
+  const at = nextPacket();
   const sink = load<u32>(ARENA_CONFIG, CONFIG_SINK);
   const prefix = ARENA_TX + TX_PREFIXES + ((<usize>at) << TX_PREFIX_SHIFT);
   let prefixLength: usize = 0;
@@ -189,27 +197,16 @@ function deliver(packet: usize, length: i32, at: u32): void {
   putPacket(at, prefix, prefixLength, packet, length);
 }
 
-/** Ethernet header of a multicast packet (RFC 1112 §6.4, RFC 2464 §7). */
+/** Ethernet header of a packet on a TAP device. */
 function putEthernetHeader(header: usize, packet: usize): void {
-  if (isIpv4(packet)) {
-    store<u8>(header, 0x01);
-    store<u8>(header, 0x00, 1);
-    store<u8>(header, 0x5e, 2);
-    store<u8>(header, load<u8>(packet, IPV4_DESTINATION + 1) & 0x7f, 3);
-    store<u16>(header, load<u16>(packet, IPV4_DESTINATION + 2), 4);
-    storeBe16(header + ETHERNET_TYPE, ETHERTYPE_IPV4);
-  } else {
-    store<u16>(header, 0x3333);
-    store<u32>(header, load<u32>(packet, IPV6_DESTINATION + 12), 2);
-    storeBe16(header + ETHERNET_TYPE, ETHERTYPE_IPV6);
-  }
+  putGroupAddress(header, packet);
   // A locally administered unicast address that spells the AMT port.
   store<u32>(header, 0x00000002, 6);
   store<u16>(header, 0xdc08, 10);
 }
 
 /** Lays a datagram's UDP payload out for a receiver. Returns the verdict. */
-function deliverPayload(packet: usize, length: i32, at: u32): i32 {
+function deliverPayload(packet: usize, length: i32): i32 {
   const headers = udpHeaders(packet, length);
   if (!headers) return isFragment(packet) ? VERDICT_FRAGMENT : VERDICT_NOT_UDP;
   const udp = packet + headers - UDP_HEADER;
@@ -220,7 +217,7 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
   const unchecked = isIpv4(packet) && load<u16>(udp, UDP_CHECKSUM) == 0;
   if (!unchecked && udpSum(packet, udp, udpLength) != 0xffff) return VERDICT_UDP_CHECKSUM;
   if (!admit()) return VERDICT_STOPPED;
-  putPacket(at, packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
+  putPacket(nextPacket(), packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
   return VERDICT_FORWARDED;
 }
 
@@ -228,6 +225,13 @@ function deliverPayload(packet: usize, length: i32, at: u32): i32 {
 function isFragment(packet: usize): bool {
   if (isIpv4(packet)) return (be16(packet + IPV4_FRAGMENT) & (IPV4_MF | IPV4_OFFSET_MASK)) != 0;
   return load<u8>(packet, IPV6_NEXT_HEADER) == PROTOCOL_FRAGMENT;
+}
+
+/** The number of the device's next message. */
+function nextPacket(): u32 {
+  const at = load<u32>(ARENA_CURSOR, CURSOR_PACKETS);
+  store<u32>(ARENA_CURSOR, at + 1, CURSOR_PACKETS);
+  return at;
 }
 
 /** Counts a delivery towards the limit; false when that is reached. */
@@ -238,23 +242,9 @@ function admit(): bool {
   return true;
 }
 
-/** Writes the message and the two iovecs of packet `at`. */
+/** Writes packet `at` as the sink takes it: a receiver's socket by name, a device without one. */
 function putPacket(at: u32, prefix: usize, prefixLength: usize, octets: usize, length: i32): void {
-  const iovecs = ARENA_TX + TX_IOVECS + ((<usize>at) << (IOVEC_SHIFT + 1));
-  store<u64>(iovecs, absolute(prefix), IOVEC_BASE);
-  store<u64>(iovecs, prefixLength, IOVEC_LENGTH);
-  store<u64>(iovecs, absolute(octets), (1 << IOVEC_SHIFT) + IOVEC_BASE);
-  store<u64>(iovecs, length, (1 << IOVEC_SHIFT) + IOVEC_LENGTH);
-  const message = ARENA_TX + TX_HEADERS + ((<usize>at) << MMSGHDR_SHIFT);
   const nameLength = load<u32>(ARENA_CONFIG, CONFIG_SINK_NAME_LENGTH);
-  store<u64>(message, absolute(ARENA_CONFIG + CONFIG_SINK_NAME), MMSGHDR_NAME);
-  store<u32>(message, nameLength, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
-  store<u64>(message, 2, MMSGHDR_IOV_COUNT);
-  store<u64>(message, 0, MMSGHDR_CONTROL);
-  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
-  store<u32>(message, 0, MMSGHDR_FLAGS);
-  const note = ARENA_TX + ((<usize>at) << 2);
-  store<u32>(note, 1, TX_SEGMENTS);
-  store<u32>(note, length, TX_LENGTHS);
+  const name = ARENA_CONFIG + CONFIG_SINK_NAME;
+  putMessage(at, name, nameLength, prefix, prefixLength, octets, length, length);
 }

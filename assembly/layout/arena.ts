@@ -90,7 +90,7 @@ export const PUNT_HEAD = 1_232; // octets of it: what an ICMP error quotes at mo
 export const COMMAND_OP = 0; // u32: COMMAND_*
 export const COMMAND_TUNNEL = 4; // u32: the tunnel's or the relay's number; a CONFIG_* offset
 export const COMMAND_KEY = 8; // 40 octets: a route's key; a u32; a sockaddr and, at 28, its length
-export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_* may be added to its length
+export const COMMAND_TUNNEL_SET = 1; // tunnel, sockaddr; TUNNEL_* may be added to its length; a LINK
 export const TUNNEL_ECN = 0x100; // the tunnel's data bears the inner ECN field (RFC 9601)
 export const TUNNEL_MTU_SHIFT = 16; // its own largest inner datagram, if less than the lane's; or 0
 export const COMMAND_ROUTE_ADD = 2; // key
@@ -121,6 +121,7 @@ export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no 
 export const CONFIG_LEAST_MTU = 88; // u32: a datagram of this length fits every tunnel
 export const CONFIG_NOTED = 92; // u32: a bit for each hash of a source that was noted (TALLY_NOTED)
 export const CONFIG_NOTED_TUNNELS = 96; // u32: likewise, of a tunnel's sockaddr
+export const CONFIG_LINKS = 100; // u32: members 1 to this of a gateway's routes are links
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram
 export const SINK_TUN_PLAIN = 1; // IP datagram alone
@@ -211,6 +212,8 @@ export const CURSOR_MTU = 48; // u32: MTU of the tunnels that the round serves, 
 export const CURSOR_PORT = 96; // u32: number of the port that the transmit region is for
 export const CURSOR_INLET = 100; // u32: number of the port that the batch came from
 export const CURSOR_NOW = 104; // u32: milliseconds, when it came
+export const CURSOR_PACKETS = 52; // u32: a gateway's messages for its device
+export const CURSOR_COPIES = 56; // u32: copies noted for its links
 
 /** Transmit region: what sendmmsg and writev are given. */
 export const ARENA_TX = 0x2a00000;
@@ -242,6 +245,23 @@ export const TRAIN_SHIFT = 7; // 128 octets
 export const TRAIN_CAPACITY = 64;
 export const TRAIN_LENGTH_MAX = 65_507; // UDP payload that IPv4 can carry
 export const TRAIN_SEGMENTS_MAX = 64; // UDP_MAX_SEGMENTS of Linux
+
+/** The ports that AMT's lanes send to (CURSOR_PORT). */
+export const PORT_OUTLET = 0; // a relay's socket, a gateway's device, what a receiver writes to
+export const PORT_LINKS = 1; // a gateway's packet socket for its links
+export const PORT_INLETS = 2; // the first of the others
+
+/** A copy that a gateway is to send on a link, in the staging area that it does not use otherwise. */
+export const COPY_PACKET = 0; // u32: address of the IP header
+export const COPY_LENGTH = 4; // u32: octets of the datagram
+export const COPY_LINK = 8; // u32: number of the link
+export const COPY_SHIFT = 4; // 16 octets
+
+/**
+ * A link that a gateway forwards to stands among the tunnels: a sockaddr_ll, whose address is that of
+ * the interface itself, the source of frames, and the link's MTU. Each link has a record for each family, for its protocol.
+ */
+export const LINK_MTU = 20; // u32: the largest datagram
 
 /** Scratch of the library engine, in place of a lane's regions. */
 export const SCRATCH_OFFSETS = 0x300000; // u32 [SCRATCH_PACKETS]

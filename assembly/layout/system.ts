@@ -25,6 +25,13 @@ export const SOCKADDR_IN_LENGTH = 16;
 export const SOCKADDR_IN6_ADDRESS = 8;
 export const SOCKADDR_IN6_LENGTH = 28;
 
+export const AF_PACKET = 17;
+export const SOCKADDR_LL_PROTOCOL = 2; // u16, network order
+export const SOCKADDR_LL_INDEX = 4; // i32
+export const SOCKADDR_LL_ADDRESS_LENGTH = 11; // u8
+export const SOCKADDR_LL_ADDRESS = 12; // 8 octets
+export const SOCKADDR_LL_LENGTH = 20;
+
 export const CMSG_LENGTH = 0; // u64: header and data
 export const CMSG_LEVEL = 8; // i32
 export const CMSG_TYPE = 12; // i32

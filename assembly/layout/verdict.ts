@@ -92,5 +92,8 @@ export const VERDICT_SOURCE_NEEDED = 71;
 // Dropped by a relay with several ingress interfaces.
 export const VERDICT_OTHER_INGRESS = 72;
 
+// Dropped by a gateway before a downstream interface.
+export const VERDICT_LINK_MTU = 73;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -21,7 +21,7 @@ export function flagOf(fields: Fields, key: string): string {
 /** What becomes of a field that is left out: its default, or that it must not be. */
 export function presenceOf(shape: Shape, key: string): string {
   const doc = docOf(shape.fields, key);
-  const others = shape.oneOf.find((choices) => choices.includes(key));
+  const others = [...shape.oneOf, ...(shape.someOf ?? [])].find((choices) => choices.includes(key));
   if (others) {
     const flags = others
       .filter((other) => other !== key)

@@ -106,11 +106,14 @@ function systemPart(system: System): string[] {
       : `In the file: an entry of \`${system.section}\`.`;
   const rules = [
     ...system.oneOf.map((choices) => `Exactly one of ${code(choices)} is required.`),
+    ...(system.someOf ?? []).map((choices) => `At least one of ${code(choices)} is required.`),
     ...(system.notBoth ?? []).map((choices) => `At most one of ${code(choices)} may be given.`),
     ...Object.entries(system.below).map(
       ([key, other]) => `\`${key}\` must be less than \`${other}\`.`,
     ),
-    ...Object.entries(system.needs).map(([key, other]) => `\`${key}\` needs \`${other}\`.`),
+    ...Object.entries(system.needs).map(
+      ([key, others]) => `\`${key}\` needs ${others.map((other) => `\`${other}\``).join(" or ")}.`,
+    ),
   ];
   return [`## ${system.role}`, [where, ...rules].join(" "), fieldTable(system)];
 }

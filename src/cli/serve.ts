@@ -3,6 +3,7 @@
  * and end in order on a signal or when a service ends.
  */
 import type { Instance } from "../config/systems.ts";
+import type { System } from "../config/system.ts";
 import { SYSTEMS } from "../config/systems.ts";
 import { endpointText, type Endpoint } from "../core/address.ts";
 import { ControlServer, ownSocketPath } from "../runtime/control.ts";
@@ -104,11 +105,11 @@ function readyText(service: Service, instance: Instance): string {
   const { role, name } = instance;
   if (instance.role === "l2tp") return `l2tp with ${instance.config.tunnels.length} tunnels`;
   const config: Readonly<Record<string, unknown>> = { ...instance.config };
-  const { oneOf, notBoth = [] } = SYSTEMS[instance.role];
-  const choices = [...notBoth, ["dns"], ...oneOf]
+  const system: System = SYSTEMS[instance.role];
+  const choices = [...(system.notBoth ?? []), ["dns"], ...system.oneOf, ...(system.someOf ?? [])]
     .flat()
-    .filter((key) => config[key] !== undefined)
-    .map((key) => `${key} ${choiceText(config[key] as string | string[] | Endpoint | Endpoint[])}`);
+    .filter((key, i, all) => config[key] !== undefined && all.indexOf(key) === i)
+    .map((key) => `${key} ${choiceText(config[key] as Choice | Choice[])}`);
   const who = name === role ? role : `${role} ${name}`;
   const { local } = service.status();
   return [`${who} at ${local.map(endpointText).join(" and ")}`, ...choices].join(", ");

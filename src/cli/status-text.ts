@@ -34,6 +34,7 @@ function block(service: ServiceStatus, pid: number): string[] {
   const parts = [
     tunnels(service),
     relays(service),
+    interfaces(service),
     groups(service),
     l2tpTunnels(service),
     l2tpSessions(service),
@@ -73,6 +74,25 @@ function relays(service: ServiceStatus): string[] {
     (service.relays ?? []).map(({ relay, sources }) => [
       endpointText(relay),
       sources.length === 0 ? "any" : sourceList(sources),
+    ]),
+  );
+}
+
+function interfaces(service: ServiceStatus): string[] {
+  return titled(
+    [
+      { title: "INTERFACE" },
+      { title: "STATE" },
+      { title: "IGMP QUERIER" },
+      { title: "MLD QUERIER" },
+      { title: "GROUPS", right: true },
+    ],
+    (service.interfaces ?? []).map(({ name, state, igmpQuerier, mldQuerier, groups: joined }) => [
+      name,
+      state,
+      igmpQuerier ?? "none",
+      mldQuerier ?? "none",
+      numberText(joined),
     ]),
   );
 }

@@ -145,6 +145,11 @@ function choicesBroken(
     const got = chosen.length === 0 ? "none" : chosen.map(spell).join(" and ");
     faults.push({ path: chosen.slice(1, 2), at: "key", expected, got });
   }
+  for (const choices of shape.someOf ?? []) {
+    if (choices.some((key) => given(raw, key))) continue;
+    const expected = `at least one of ${choices.map(spell).join(", ")}`;
+    faults.push({ path: [], at: "key", expected, got: "none" });
+  }
   for (const choices of shape.notBoth ?? []) {
     const chosen = choices.filter((key) => given(raw, key));
     if (chosen.length < 2) continue;
@@ -156,9 +161,10 @@ function choicesBroken(
       got: chosen.map(spell).join(" and "),
     });
   }
-  for (const [key, other] of Object.entries(shape.needs)) {
-    if (!given(raw, key) || given(raw, other)) continue;
-    faults.push({ path: [key], at: "key", expected: `${spell(other)} beside it`, got: "none" });
+  for (const [key, others] of Object.entries(shape.needs)) {
+    if (!given(raw, key) || others.some((other) => given(raw, other))) continue;
+    const expected = `${others.map(spell).join(" or ")} beside it`;
+    faults.push({ path: [key], at: "key", expected, got: "none" });
   }
   return faults;
 }

@@ -81,6 +81,11 @@ export function count<const O extends FieldOptions & Range>(options: O): FieldOf
   return field(options, wholeNumber("N", "a whole number", options));
 }
 
+/** A protocol's version. */
+export function version<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
+  return field(options, wholeNumber("VERSION", "a version", options));
+}
+
 /** A length in octets. */
 export function octets<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
   return field(options, wholeNumber("OCTETS", "a whole number of octets", options));

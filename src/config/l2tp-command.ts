@@ -57,7 +57,7 @@ const anySession: Shape = {
     tunnelId: identifier({ help: "our number of the tunnel", optional: true }),
     sessionId: identifier({ help: "our number of the session", optional: true }),
   },
-  needs: { sessionId: "tunnelId" },
+  needs: { sessionId: ["tunnelId"] },
 };
 
 /** `ip l2tp`'s short forms. */

@@ -233,13 +233,13 @@ const NO_RULES = { oneOf: [], needs: {}, below: {} } as const;
 export const l2tpTunnel = {
   fields: tunnelFields,
   ...NO_RULES,
-  needs: { keepaliveRetries: "keepalive" },
+  needs: { keepaliveRetries: ["keepalive"] },
 } as const satisfies Shape;
 
 export const l2tpSession = {
   fields: sessionFields,
   ...NO_RULES,
-  needs: { trunk: "vlan", vlan: "trunk", peerCookie2: "peerCookie" },
+  needs: { trunk: ["vlan"], vlan: ["trunk"], peerCookie2: ["peerCookie"] },
 } as const satisfies Shape;
 
 /** What can be changed of a session while it runs. */

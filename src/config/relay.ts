@@ -176,7 +176,7 @@ export const relay = {
   section: "relays",
   fields,
   oneOf: [["ingress", "tun"]],
-  needs: { ingressPorts: "ingress" },
+  needs: { ingressPorts: ["ingress"] },
   // RFC 3376 §8.3
   below: { queryResponseInterval: "queryInterval", resumeTunnels: "maxTunnels" },
 } as const satisfies System;

@@ -12,10 +12,12 @@ export interface Shape {
   readonly fields: Fields;
   /** Groups of fields of which exactly one must be given. */
   readonly oneOf: readonly (readonly string[])[];
+  /** Groups of fields of which at least one must be given. */
+  readonly someOf?: readonly (readonly string[])[];
   /** Groups of fields of which no two may be given. */
   readonly notBoth?: readonly (readonly string[])[];
-  /** Fields that mean something only beside another one: field -> the other. */
-  readonly needs: Readonly<Record<string, string>>;
+  /** Fields that mean something only beside another one: field -> the others that will do. */
+  readonly needs: Readonly<Record<string, readonly string[]>>;
   /**
    * Numbers that must be less than another one: field -> the other. A default that is not becomes
    * half of the other.

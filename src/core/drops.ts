@@ -139,6 +139,7 @@ export const DROPS = [
     "other-ingress",
     "its source and group are being taken from another ingress interface",
   ),
+  row(verdict.VERDICT_LINK_MTU, "link-mtu", "larger than the MTU of a downstream interface"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

@@ -27,6 +27,7 @@ import {
   KEY_ANY_SOURCE,
   KEY_GROUP,
   KEY_SOURCE,
+  LINK_MTU,
   PUNT_KIND,
   PUNT_LENGTH,
   PUNT_NAME,
@@ -48,19 +49,44 @@ import {
 import {
   AF_INET,
   AF_INET6,
+  AF_PACKET,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
   SOCKADDR_FAMILY,
   SOCKADDR_IN6_ADDRESS,
   SOCKADDR_IN6_LENGTH,
   SOCKADDR_IN_ADDRESS,
   SOCKADDR_IN_LENGTH,
+  SOCKADDR_LL_ADDRESS,
+  SOCKADDR_LL_ADDRESS_LENGTH,
+  SOCKADDR_LL_INDEX,
+  SOCKADDR_LL_LENGTH,
+  SOCKADDR_LL_PROTOCOL,
   SOCKADDR_PORT,
 } from "../../assembly/layout/system.ts";
 import { VERDICT_ROOM } from "../../assembly/layout/verdict.ts";
-import { formatAddress, parseAddress, type Address, type Endpoint } from "../core/address.ts";
+import {
+  formatAddress,
+  parseAddress,
+  type Address,
+  type Endpoint,
+  type Family,
+} from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 import { sessionKey, sessionParts, type SessionKey, type SessionPlan } from "./session.ts";
 
 const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
+
+/** A link that a gateway forwards to, as the core knows it. */
+export interface LinkRecord {
+  readonly family: Family;
+  /** The interface's index. */
+  readonly index: number;
+  /** Its link-layer address, 6 octets. */
+  readonly station: Uint8Array;
+  /** The largest datagram that goes there. */
+  readonly mtu: number;
+}
 
 /** Writes commands to a lane, in order. What the ring has no room for waits here. */
 export class CommandWriter {
@@ -70,6 +96,9 @@ export class CommandWriter {
   /** Commands that found no room, from `#first` on; those before it are in the ring by now. */
   #waiting: Uint8Array[] = [];
   #first = 0;
+  /** Slots written behind RING_TAIL, which the lane does not see yet. */
+  #unseen = 0;
+  #held = false;
 
   /** `ring` is called when the lane must be told to look; after that not until it has looked. */
   constructor(
@@ -93,6 +122,22 @@ export class CommandWriter {
   tunnel(tunnel: number, endpoint: Endpoint, ecn = false, mtu = 0): void {
     const flags = (ecn ? TUNNEL_ECN : 0) + mtu * 2 ** TUNNEL_MTU_SHIFT;
     this.#push(COMMAND_TUNNEL_SET, tunnel, (place) => putSockaddr(place, endpoint, flags));
+  }
+
+  /**
+   * Says which link, for one family, route member `number` is: 1 to CONFIG_LINKS.
+   */
+  link(number: number, link: LinkRecord): void {
+    this.#push(COMMAND_TUNNEL_SET, number, ({ view, octets, at }) => {
+      view.setUint16(at + SOCKADDR_FAMILY, AF_PACKET, true);
+      const protocol = link.family === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+      view.setUint16(at + SOCKADDR_LL_PROTOCOL, protocol);
+      view.setInt32(at + SOCKADDR_LL_INDEX, link.index, true);
+      octets[at + SOCKADDR_LL_ADDRESS_LENGTH] = link.station.length;
+      octets.set(link.station, at + SOCKADDR_LL_ADDRESS);
+      view.setUint32(at + LINK_MTU, link.mtu, true);
+      view.setUint32(at + SOCKADDR_IN6_LENGTH, SOCKADDR_LL_LENGTH, true);
+    });
   }
 
   /** One of COMMAND_ROUTE_* or COMMAND_MEMBER_*; without a source it is about (*,G). */
@@ -152,9 +197,9 @@ export class CommandWriter {
   /** Writes a command into the ring, or where it waits for room there. */
   #push(op: number, tunnel: number, fill: (place: Place) => void): void {
     if (this.backlog === 0 && this.#room() > 0) {
-      const tail = this.#words[TAIL]!;
-      write({ octets: this.#octets, view: this.#view, at: slotAt(tail) }, op, tunnel, fill);
-      this.#publish((tail + 1) | 0);
+      write({ octets: this.#octets, view: this.#view, at: slotAt(this.#tail) }, op, tunnel, fill);
+      this.#unseen++;
+      if (!this.#held) this.#publish();
       return;
     }
     const octets = new Uint8Array(COMMAND_LENGTH);
@@ -162,28 +207,43 @@ export class CommandWriter {
     this.#waiting.push(octets);
   }
 
+  /**
+   * Shows the lane nothing of what is written from now on until `flush`, so that it gets it at once: a
+   * route, for one, with its members.
+   */
+  hold(): void {
+    this.#held = true;
+  }
+
   /** Moves what waits into the ring, as far as there is room. */
   flush(): void {
-    let tail = this.#words[TAIL]!;
+    this.#held = false;
     for (let room = Math.min(this.#room(), this.backlog); room > 0; room--) {
-      this.#octets.set(this.#waiting[this.#first++]!, slotAt(tail));
-      tail = (tail + 1) | 0;
+      this.#octets.set(this.#waiting[this.#first++]!, slotAt(this.#tail));
+      this.#unseen++;
     }
     // What is done with goes when it is the larger part, so that a long queue is not moved often.
     if (2 * this.#first > this.#waiting.length) {
       this.#waiting = this.#waiting.slice(this.#first);
       this.#first = 0;
     }
-    this.#publish(tail);
+    this.#publish();
+  }
+
+  /** Where the next command goes. */
+  get #tail(): number {
+    return (this.#words[TAIL]! + this.#unseen) | 0;
   }
 
   /** Free slots of the ring. */
   #room(): number {
-    return COMMAND_SLOTS - ((this.#words[TAIL]! - Atomics.load(this.#words, HEAD)) | 0);
+    return COMMAND_SLOTS - ((this.#tail - Atomics.load(this.#words, HEAD)) | 0);
   }
 
-  /** Lets the lane see the ring up to `tail`. */
-  #publish(tail: number): void {
+  /** Lets the lane see all that is written. */
+  #publish(): void {
+    const tail = this.#tail;
+    this.#unseen = 0;
     Atomics.store(this.#words, TAIL, tail);
     if (tail !== Atomics.load(this.#words, HEAD))
       if (Atomics.exchange(this.#words, DOORBELL, 1) === 0) this.ring();

@@ -139,7 +139,7 @@ export class LaneSet {
     if (this.#flushing !== undefined) return;
     let backlog = 0;
     for (const { commands } of this.#lanes) {
-      if (commands.backlog > 0) commands.flush();
+      commands.flush();
       backlog += commands.backlog;
     }
     if (backlog > 0 && !this.#stopping)

@@ -418,6 +418,7 @@ const SEND_VERDICTS: Readonly<Record<number, number>> = {
   [errno.ENETUNREACH]: verdict.VERDICT_SEND_UNREACHABLE,
   [errno.EHOSTUNREACH]: verdict.VERDICT_SEND_UNREACHABLE,
   [errno.ENETDOWN]: verdict.VERDICT_SEND_UNREACHABLE,
+  [errno.ENXIO]: verdict.VERDICT_SEND_UNREACHABLE,
   [errno.ENOBUFS]: verdict.VERDICT_SEND_NO_BUFFER,
   [errno.ENOMEM]: verdict.VERDICT_SEND_NO_BUFFER,
 };

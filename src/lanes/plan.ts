@@ -39,9 +39,17 @@ export interface FixedPorts {
   readonly role: "relay" | "gateway";
   /** The AMT socket first, a gateway's other one; then a relay's ingress, or a gateway's device. */
   readonly inlets: readonly Inlet[];
-  /** Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. */
+  /**
+   * Where the lane sends: its AMT socket, its device, or a receiver's own descriptor. A gateway may
+   * have only links.
+   */
   readonly outlet:
-    "socket" | "device" | { readonly kind: "stream" | "socket" | "capture"; readonly fd: number };
+    | "socket"
+    | "device"
+    | "none"
+    | { readonly kind: "stream" | "socket" | "capture"; readonly fd: number };
+  /** A gateway's packet socket for downstream interfaces. */
+  readonly links?: number;
 }
 
 /** A lane whose ports come and go: it starts with none. */

@@ -1,5 +1,12 @@
 /** What a lane of each role does with what comes from each of its ports. */
-import { FRAME_IP, FRAME_VNET, RX_UDP_PORT } from "../../assembly/layout/arena.ts";
+import {
+  FRAME_IP,
+  FRAME_VNET,
+  PORT_INLETS,
+  PORT_LINKS,
+  PORT_OUTLET,
+  RX_UDP_PORT,
+} from "../../assembly/layout/arena.ts";
 import type { Core } from "../engine/core.ts";
 import { monotonic } from "../os/clock.ts";
 import type { ArenaView, Port } from "../ports/port.ts";
@@ -26,13 +33,11 @@ export interface Inflow {
   readonly ingress?: number | undefined;
 }
 
-/** The number of the one port that AMT's lanes send to: their core names no other. */
-const OUTLET = 0;
-
 /**
- * Gives the lane its ports: `inflows` are the AMT sockets, then a
- * relay's ingress or a gateway's device; `outlet` may be one of them. Returns the inflows' numbers.
- * `clock` tells milliseconds; a relay with several ingress interfaces asks it once for each batch.
+ * Gives the lane its ports: `inflows` are the AMT sockets, then a relay's ingress or a gateway's
+ * device; `outlet` may be one of them. `links` sends to a gateway's downstream interfaces. Returns the
+ * inflows' numbers. `clock` tells milliseconds; a relay with several ingress interfaces asks it once
+ * for each batch.
  */
 export function openFixed(
   lane: Lane,
@@ -40,13 +45,15 @@ export function openFixed(
   core: Core,
   arena: ArenaView,
   inflows: readonly Inflow[],
-  outlet: Port,
+  outlet: Port | undefined,
+  links?: Port,
   clock = now,
 ): number[] {
   const stages = fixedStages(role, core, arena, inflows, clock);
-  if (!inflows.some(({ port }) => port === outlet)) lane.open(OUTLET, outlet);
+  if (outlet && !inflows.some(({ port }) => port === outlet)) lane.open(PORT_OUTLET, outlet);
+  if (links) lane.open(PORT_LINKS, links);
   return inflows.map(({ port }, index) => {
-    const number = port === outlet ? OUTLET : OUTLET + 1 + index;
+    const number = port === outlet ? PORT_OUTLET : PORT_INLETS + index;
     lane.open(number, port, stages[index]);
     return number;
   });

@@ -59,7 +59,10 @@ function run(parent: Parent, plan: LanePlan): void {
   const stages = open ? l2tpStages(core) : undefined;
   if (plan.role !== "l2tp") {
     const inflows = openInlets(plan, core, arena);
-    openFixed(lane, plan.role, core, arena, inflows, openOutlet(plan, arena, inflows));
+    const outlet = openOutlet(plan, arena, inflows);
+    const links =
+      plan.links === undefined ? undefined : new SocketPort(arena, plan.links, regionAddress(1));
+    openFixed(lane, plan.role, core, arena, inflows, outlet, links);
   }
   parent.on("message", (message: ToLane) => {
     if (message === "commands") return lane.commands();
@@ -141,7 +144,8 @@ function openOutlet(
   { inlets, outlet }: FixedPorts,
   arena: ArenaView,
   inflows: readonly Inflow[],
-): Port {
+): Port | undefined {
+  if (outlet === "none") return undefined;
   if (outlet === "socket") return inflows[0]!.port;
   if (outlet === "device") return inflows[inlets.findIndex(({ kind }) => kind === "device")]!.port;
   if (outlet.kind === "stream") return new StreamPort(arena, outlet.fd);

@@ -12,6 +12,7 @@ import { type Address, parseAddress } from "../core/address.ts";
 import type { Drop } from "../core/drops.ts";
 import type { Machine, Millis } from "../core/machine.ts";
 import type {
+  Generation,
   GroupFilter,
   GroupRecord,
   MembershipMessage,
@@ -29,7 +30,7 @@ type Election =
   /** We do; `startup` more General Queries come at the shorter Startup Query Interval. */
   | { readonly at: "querier"; readonly startup: number; readonly nextQuery: Millis }
   /** Another does, until its Other Querier Present timer ends. */
-  | { readonly at: "other"; readonly until: Millis };
+  | { readonly at: "other"; readonly until: Millis; readonly querier: Address };
 
 /** Queries for a group's remaining members, still to be sent (RFC 3376 §6.6.3). */
 interface Pending {
@@ -52,6 +53,10 @@ class LinkGroup extends GroupState {
 
 export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
   readonly #options: RouterOptions;
+  /** The version that is spoken; see `RouterOptions`. */
+  readonly #generation: Generation;
+  /** Our address in the election. */
+  #address: Address | undefined;
   readonly #groups = new Map<Address, LinkGroup>();
   /** Our own variables, or those of the other querier (RFC 3376 §4.1.6, §4.1.7). */
   #robustness: number;
@@ -63,6 +68,8 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#generation = options.generation ?? 3;
+    this.#address = options.address;
     this.#robustness = options.timers.robustness;
     this.#queryInterval = options.timers.queryInterval;
   }
@@ -73,9 +80,15 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
       case "message":
         return this.#message(input.message, input.from, now);
       case "start":
-        return this.#becomeQuerier(this.#options.timers.robustness, now);
+        return this.#becomeQuerier(
+          this.#options.timers.startupQueryCount ?? this.#options.timers.robustness,
+          now,
+        );
       case "clear":
         return this.#clear();
+      case "address":
+        this.#address = input.address;
+        return;
       case "timeout":
         return;
     }
@@ -97,6 +110,17 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
     return this.#groups.size;
   }
 
+  get querier(): string | undefined {
+    switch (this.#election.at) {
+      case "idle":
+        return undefined;
+      case "querier":
+        return "self";
+      case "other":
+        return this.#election.querier;
+    }
+  }
+
   #message(message: MembershipMessage, from: Address, now: Millis): void {
     switch (message.kind) {
       case "query":
@@ -111,6 +135,8 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
           now,
         );
       case "leave":
+        // IGMPv1 routers know of no leave (RFC 3376 §7.3.1).
+        if (this.#generation === 1) return;
         return this.#report([{ kind: "to-in", group: message.group, sources: [] }], 2, now);
       case "report":
         return this.#report(message.records, 3, now);
@@ -157,8 +183,8 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
 
   #record(record: GroupRecord, state: LinkGroup, now: Millis): void {
     let { sources } = record;
-    const oldest = now < state.igmpv1Until;
-    if (oldest || now < state.olderUntil) {
+    const oldest = this.#generation === 1 || now < state.igmpv1Until;
+    if (oldest || this.#generation === 2 || now < state.olderUntil) {
       // Older members cannot say what they want of a source (RFC 3376 §7.3.2, RFC 3810 §8.3.2).
       if (record.kind === "block" || (oldest && record.kind === "to-in")) return;
       if (record.kind === "to-ex") sources = [];
@@ -180,8 +206,13 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
    * is not asked for anew: a host repeats the report of its departure.
    */
   #ask(group: Address, state: LinkGroup, wanted: Applied, now: Millis): void {
+    // Older queries name no source: what they cannot ask for ends by its own timer.
+    if (this.#generation === 1) return;
     const until = now + this.#lastMemberQueryTime;
-    const sources = wanted.querySources.filter((source) => state.sourceEnd(source)! > until);
+    const sources =
+      this.#generation === 2
+        ? []
+        : wanted.querySources.filter((source) => state.sourceEnd(source)! > until);
     const queryGroup = wanted.queryGroup && state.groupEnd! > until;
     if (!queryGroup && sources.length === 0) return;
     state.pending ??= { at: now, group: 0, sources: new Map() };
@@ -232,9 +263,9 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
   ): MembershipQuery {
     return {
       kind: "query",
-      generation: 3,
+      generation: this.#generation,
       ...what,
-      // QRV has three bits (RFC 3376 §4.1.6).
+      // QRV has three bits (RFC 3376 §4.1.6). Older queries tell neither, nor the S flag.
       robustness: this.#robustness > 7 ? 0 : this.#robustness,
       queryInterval: this.#queryInterval,
     };
@@ -242,7 +273,13 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
 
   /** A query of another router (RFC 3376 §6.6.1, §6.6.2; RFC 3810 §7.6.1, §7.6.2). */
   #queried(query: MembershipQuery, from: Address, now: Millis): void {
-    if (from === this.#options.address) return;
+    if (from === this.#address) return;
+    // Versions are to be alike on a link, by hand (RFC 3376 §7.3.1, RFC 3810 §8.3.1).
+    if (
+      query.generation < this.#generation &&
+      (query.group === undefined || query.generation === 1)
+    )
+      this.#outputs.push({ kind: "older-querier", generation: query.generation, from });
     this.#elect(query, from, now);
     if (query.group === undefined || query.suppress) return;
     const state = this.#groups.get(query.group);
@@ -255,13 +292,13 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
 
   /** The lowest address queries. 0.0.0.0 and :: are no router's, and IGMPv1 has no election. */
   #elect(query: MembershipQuery, from: Address, now: Millis): void {
-    const { address, timers } = this.#options;
+    const { timers } = this.#options;
     if (this.#election.at === "idle" || query.generation === 1) return;
-    if (!isBelow(from, address)) return;
+    if (!isBelow(from, this.#address)) return;
     this.#robustness = query.robustness || timers.robustness;
     this.#queryInterval = query.queryInterval || timers.queryInterval;
     const until = now + this.#robustness * this.#queryInterval + timers.queryResponseInterval / 2;
-    this.#election = { at: "other", until };
+    this.#election = { at: "other", until, querier: from };
     this.#due = Math.min(this.#due, until);
     for (const state of this.#groups.values()) state.pending = undefined;
   }
@@ -278,7 +315,8 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
     const maxResponse = this.#options.timers.queryResponseInterval;
     const query = this.#build({ group: undefined, sources: [], suppress: false, maxResponse });
     this.#outputs.push({ kind: "query", query });
-    const nextQuery = now + (startup > 0 ? this.#queryInterval / 4 : this.#queryInterval);
+    const soon = this.#options.timers.startupQueryInterval ?? this.#queryInterval / 4;
+    const nextQuery = now + (startup > 0 ? soon : this.#queryInterval);
     this.#election = { at: "querier", startup: Math.max(0, startup), nextQuery };
     this.#due = Math.min(this.#due, nextQuery);
   }

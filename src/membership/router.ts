@@ -6,7 +6,12 @@
 import type { Address, Family } from "../core/address.ts";
 import type { Drop } from "../core/drops.ts";
 import type { Machine, Millis } from "../core/machine.ts";
-import type { GroupFilter, MembershipMessage, MembershipQuery } from "../wire/membership.ts";
+import type {
+  Generation,
+  GroupFilter,
+  MembershipMessage,
+  MembershipQuery,
+} from "../wire/membership.ts";
 import { QuerierRouter } from "./querier.ts";
 import { TrackedRouter } from "./tracked.ts";
 
@@ -19,6 +24,10 @@ export interface RouterTimers {
   readonly lastMemberQueryInterval: Millis;
   /** The Robustness Variable if not given. */
   readonly lastMemberQueryCount?: number;
+  /** A quarter of the Query Interval if not given. */
+  readonly startupQueryInterval?: Millis;
+  /** The Robustness Variable if not given. */
+  readonly startupQueryCount?: number;
 }
 
 /** Above these, additions are ignored and reported as drops; refreshes and leaves still work. */
@@ -38,6 +47,12 @@ export interface RouterOptions {
    * "tracked", any other querier wins.
    */
   readonly address?: Address;
+  /**
+   * The version of the querier, where another router on the link is older: hosts then keep to it,
+   * and cannot be asked for sources (RFC 3376 §7.3.1, RFC 3810 §8.3.1). The newest if not given; MLD
+   * has no 1. Role "querier" only.
+   */
+  readonly generation?: Generation;
   readonly timers: RouterTimers;
   readonly limits: RouterLimits;
 }
@@ -49,6 +64,8 @@ export type RouterInput =
   | { readonly kind: "start" }
   /** Forgets all memberships at once, and stops querying until the next start. */
   | { readonly kind: "clear" }
+  /** The own address is another one, or there is none, from now on. */
+  | { readonly kind: "address"; readonly address: Address | undefined }
   | { readonly kind: "timeout" };
 
 export type RouterOutput =
@@ -56,6 +73,8 @@ export type RouterOutput =
   | { readonly kind: "filter"; readonly group: Address; readonly filter: GroupFilter }
   /** To be sent: to all hosts, or to the group that it names. */
   | { readonly kind: "query"; readonly query: MembershipQuery }
+  /** Another router on the link speaks an older version than we do, which is to be told. */
+  | { readonly kind: "older-querier"; readonly generation: Generation; readonly from: Address }
   | { readonly kind: "dropped"; readonly drop: Drop };
 
 /** One link's memberships. `options` is kept, not copied, so that many instances can share it. */
@@ -83,6 +102,11 @@ export class MembershipRouter implements Machine<RouterInput, RouterOutput> {
   /** Every group that has members, with what is to be forwarded of it. */
   filters(): Iterable<readonly [Address, GroupFilter]> {
     return this.#half.filters();
+  }
+
+  /** Who queries the link; undefined before the start, and in role "tracked". */
+  get querier(): string | undefined {
+    return this.#half.querier;
   }
 
   /** How many groups have members. */

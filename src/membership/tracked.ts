@@ -74,6 +74,7 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
       case "clear":
         return this.#clear();
       case "start":
+      case "address":
       case "timeout":
         return;
     }
@@ -93,6 +94,11 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
 
   get groupCount(): number {
     return this.#groups.size;
+  }
+
+  /** Nobody: such a link is not queried by us, and another's queries are refused. */
+  get querier(): undefined {
+    return undefined;
   }
 
   #message(message: MembershipMessage, from: Address, now: Millis): void {

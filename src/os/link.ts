@@ -38,6 +38,7 @@ const IFLA_INFO_SLAVE_KIND = 4;
 
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
+const IFF_RUNNING = 0x40;
 const IFF_MULTICAST = 0x1000;
 
 // ifaddrmsg
@@ -69,6 +70,8 @@ export interface Link {
   /** IFF_* as in netdevice(7). */
   readonly flags: number;
   readonly up: boolean;
+  /** Up, and able to pass packets: there is a carrier. */
+  readonly running: boolean;
   readonly loopback: boolean;
   readonly multicast: boolean;
   /** ARPHRD_*: 1 Ethernet, 772 loopback, 65534 TUN. */
@@ -118,6 +121,7 @@ export function readLink(which: string | number): Link {
     mtu: readU32(facts.get(IFLA_MTU)),
     flags,
     up: (flags & IFF_UP) !== 0,
+    running: (flags & IFF_UP) !== 0 && (flags & IFF_RUNNING) !== 0,
     loopback: (flags & IFF_LOOPBACK) !== 0,
     multicast: (flags & IFF_MULTICAST) !== 0,
     hardwareType: view.getUint16(LINK_TYPE, true),

@@ -6,8 +6,8 @@ import { EINVAL, errnoName, osError } from "./errno.ts";
 import { SOCK_RAW, close, recv, send, socket } from "./libc.ts";
 import { OsError } from "../core/errors.ts";
 
-const AF_NETLINK = 16;
-const NETLINK_ROUTE = 0;
+export const AF_NETLINK = 16;
+export const NETLINK_ROUTE = 0;
 
 // nlmsghdr
 const MESSAGE_LENGTH = 0; // u32

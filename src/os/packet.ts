@@ -2,7 +2,15 @@
  * Packet sockets: multicast that an interface receives, or that local applications send on it.
  * Read packet(7) and `multicastFilter` first.
  */
-import { ETHERNET_LENGTH, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../../assembly/layout/system.ts";
+import {
+  AF_PACKET,
+  ETHERNET_LENGTH,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  SOCKADDR_LL_INDEX,
+  SOCKADDR_LL_LENGTH,
+  SOCKADDR_LL_PROTOCOL,
+} from "../../assembly/layout/system.ts";
 import {
   IPV4_DESTINATION,
   IPV4_PROTOCOL,
@@ -30,11 +38,12 @@ import {
 import { ARPHRD_ETHER, ARPHRD_LOOPBACK, ARPHRD_NONE, readLink } from "./link.ts";
 import type { Link } from "./link.ts";
 
-const AF_PACKET = 17;
 const ETH_P_ALL = 0x0003;
 const SOL_PACKET = 263;
 const PACKET_STATISTICS = 6;
 const PACKET_VNET_HDR = 15;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_MR_ALLMULTI = 2;
 const SO_ATTACH_FILTER = 26;
 const ARPHRD_TUNNEL = 768;
 const ARPHRD_RAWIP = 519;
@@ -116,13 +125,59 @@ export function readPacketDrops(fd: number): number {
   return new DataView(statistics.buffer).getUint32(4, true);
 }
 
-/** A sockaddr_ll: family, protocol in network order, interface index. */
-function linkName(index: number, protocol: number): Uint8Array {
-  const name = new Uint8Array(20);
+/**
+ * Opens a packet socket for the IGMP and MLD that others send on an Ethernet interface, in whole
+ * frames, which also sends such (`sendTo` with `linkName`). Every multicast frame is let in while it
+ * is open: reports of older hosts go to their groups. Throws OsError.
+ */
+export function openMembership(link: Link): number {
+  const subject = `membership socket on ${link.name}`;
+  const fd = socket(AF_PACKET, SOCK_RAW, 0, subject, "run as root or give CAP_NET_RAW");
+  try {
+    attachFilter(fd, membershipFilter(), link.name);
+    sizeBuffer(fd, "receive", MEMBERSHIP_BUFFER);
+    // packet_mreq: index, type, length and address, which this type has not.
+    const request = new Uint8Array(16);
+    const view = new DataView(request.buffer);
+    view.setInt32(0, link.index, true);
+    view.setUint16(4, PACKET_MR_ALLMULTI, true);
+    setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, request, subject);
+    bind(fd, linkName(link.index, ETH_P_ALL), link.name);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** Reports of a large network that answer one query together. */
+const MEMBERSHIP_BUFFER = 4 * 1024 * 1024;
+
+/**
+ * Opens a packet socket that sends whole Ethernet frames on any interface, as each message's name
+ * says, through its queueing discipline; it receives nothing. `sendBuffer` as `sizeBuffer` takes it:
+ * more than the queues of the interfaces hold, so that one that is slow loses and keeps nobody
+ * waiting. Throws OsError.
+ */
+export function openLinkSender(sendBuffer: number): number {
+  const mend = "run as root or give CAP_NET_RAW";
+  const fd = socket(AF_PACKET, SOCK_RAW, 0, "packet socket for downstream interfaces", mend);
+  try {
+    sizeBuffer(fd, "send", sendBuffer);
+    return fd;
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** A sockaddr_ll: the interface's index, and an EtherType. */
+export function linkName(index: number, protocol: number): Uint8Array {
+  const name = new Uint8Array(SOCKADDR_LL_LENGTH);
   const view = new DataView(name.buffer);
   view.setUint16(0, AF_PACKET, true);
-  view.setUint16(2, protocol);
-  view.setInt32(4, index, true);
+  view.setUint16(SOCKADDR_LL_PROTOCOL, protocol);
+  view.setInt32(SOCKADDR_LL_INDEX, index, true);
   return name;
 }
 
@@ -244,6 +299,29 @@ export function multicastFilter(
     { code: RETURN, value: 0 },
     ...(v4 ? ipv4 : []),
     ...(v6 ? ipv6 : []),
+    { code: RETURN, value: 0, label: "drop" },
+    { code: RETURN, value: 0xffffffff, label: "take" },
+  ]);
+}
+
+/**
+ * The filter program that takes a frame of another host when it had no VLAN tag and is IPv4 with
+ * IGMP, or IPv6 with the Hop-by-Hop header that MLD must have (RFC 3810 §5).
+ */
+export function membershipFilter(): Instruction[] {
+  return assemble([
+    { code: LOAD_WORD, value: KNOWN_VLAN_TAG },
+    { code: IF_EQUAL, value: 0, no: "drop" },
+    { code: LOAD_WORD, value: KNOWN_DIRECTION },
+    { code: IF_EQUAL, value: PACKET_OTHERHOST, yes: "drop" },
+    { code: IF_EQUAL, value: PACKET_OUTGOING, yes: "drop" },
+    { code: LOAD_WORD, value: KNOWN_PROTOCOL },
+    { code: IF_EQUAL, value: ETHERTYPE_IPV6, yes: "ipv6" },
+    { code: IF_EQUAL, value: ETHERTYPE_IPV4, no: "drop" },
+    { code: LOAD_BYTE, value: ETHERNET_LENGTH + IPV4_PROTOCOL },
+    { code: IF_EQUAL, value: PROTOCOL_IGMP, yes: "take", no: "drop" },
+    { code: LOAD_BYTE, value: ETHERNET_LENGTH + IPV6_NEXT_HEADER, label: "ipv6" },
+    { code: IF_EQUAL, value: PROTOCOL_HOP_BY_HOP, yes: "take" },
     { code: RETURN, value: 0, label: "drop" },
     { code: RETURN, value: 0xffffffff, label: "take" },
   ]);

@@ -34,6 +34,8 @@ export interface Arrival {
 export interface Departure {
   readonly octets: Uint8Array;
   readonly to: Endpoint | undefined;
+  /** The index of the interface that it goes out by, of a message to a link. */
+  readonly link?: number;
   /** The ECN field asked for its outer header. */
   readonly ecn: number;
 }
@@ -84,12 +86,18 @@ export class ArenaMessages {
     const header = transmitHeader(i);
     const octets = this.#gather(header);
     const to = this.#name(header);
+    const link = this.#link(header);
     const size = this.#ancillary(header, system.UDP_SEGMENT) ?? Math.max(1, octets.length);
     const ecn =
       this.#ancillary(header, system.IP_TOS) ?? this.#ancillary(header, system.IPV6_TCLASS) ?? 0;
     const cut: Departure[] = [];
     for (let start = 0; start < Math.max(1, octets.length); start += size)
-      cut.push({ octets: octets.subarray(start, start + size), to, ecn });
+      cut.push({
+        octets: octets.subarray(start, start + size),
+        to,
+        ecn,
+        ...(link === undefined ? {} : { link }),
+      });
     return cut;
   }
 
@@ -155,11 +163,20 @@ export class ArenaMessages {
   #name(header: number): Endpoint | undefined {
     if (this.#view.getUint32(header + system.MMSGHDR_NAME_LENGTH, true) === 0) return undefined;
     const name = this.#at(header + system.MMSGHDR_NAME)!;
-    const isV4 = this.#view.getUint16(name, true) === system.AF_INET;
+    const family = this.#view.getUint16(name, true);
+    if (family === system.AF_PACKET) return undefined;
+    const isV4 = family === system.AF_INET;
     const address = isV4
       ? formatAddress(this.#octets, name + system.SOCKADDR_IN_ADDRESS, 4)
       : formatAddress(this.#octets, name + system.SOCKADDR_IN6_ADDRESS, 6);
     return { address, port: this.#view.getUint16(name + system.SOCKADDR_PORT) };
+  }
+
+  #link(header: number): number | undefined {
+    if (this.#view.getUint32(header + system.MMSGHDR_NAME_LENGTH, true) === 0) return undefined;
+    const name = this.#at(header + system.MMSGHDR_NAME)!;
+    if (this.#view.getUint16(name, true) !== system.AF_PACKET) return undefined;
+    return this.#view.getInt32(name + system.SOCKADDR_LL_INDEX, true);
   }
 
   /** The arena's address behind the absolute one at `pointer`; undefined for a null pointer. */

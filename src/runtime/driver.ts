@@ -9,15 +9,25 @@ export class Driver<In, Out> {
   readonly #machine: Machine<In, Out>;
   readonly #timeout: In;
   readonly #take: (output: Out) => void;
+  readonly #settled: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #wakeAt: Millis | undefined;
   #closed = false;
 
-  /** `timeout` is the input that tells the machine to look at the time. */
-  constructor(machine: Machine<In, Out>, timeout: In, take: (output: Out) => void) {
+  /**
+   * `timeout` is the input that tells the machine to look at the time; `settled` is called when all
+   * that came of an input has been passed on.
+   */
+  constructor(
+    machine: Machine<In, Out>,
+    timeout: In,
+    take: (output: Out) => void,
+    settled?: () => void,
+  ) {
     this.#machine = machine;
     this.#timeout = timeout;
     this.#take = take;
+    this.#settled = settled;
   }
 
   /** Hands an input over and passes on all that comes of it. */
@@ -26,6 +36,7 @@ export class Driver<In, Out> {
     this.#machine.handle(input, monotonic());
     for (let output = this.#machine.poll(); output !== undefined; output = this.#machine.poll())
       this.#take(output);
+    this.#settled?.();
     this.#schedule();
   }
 

@@ -1,11 +1,16 @@
 /**
- * A running AMT gateway: a device on which this host's applications, or the hosts of a bridge,
- * join; their memberships travel to the relay, and its data comes out of the device.
+ * A running AMT gateway: a device on which this host's applications, or the hosts of a bridge, join,
+ * and downstream interfaces, the LANs behind it. What all of them want together travels to the relay,
+ * and its data goes to each of them that wants it.
  *
- * On the device the gateway is the querier: it hears IGMP and MLD reports of any version and keeps
- * what they want, so one listener's leave never cuts off another.
+ *     device, interfaces ──▶ Listeners ──▶ Reception: routes by member ──▶ merged, to the relay
+ *
+ * The gateway is the querier on its device and, unless it yields to another one, on its interfaces:
+ * it hears IGMP and MLD reports of any version and keeps what they want, so one listener's leave never
+ * cuts off another.
  */
 import {
+  CONFIG_LINKS,
   CONFIG_SINK,
   FRAME_ETHERNET,
   FRAME_IP,
@@ -18,33 +23,28 @@ import {
 } from "../../assembly/layout/arena.ts";
 import type { GatewayConfig } from "../config/gateway.ts";
 import { familyOf, type Address, type Family } from "../core/address.ts";
-import type { Punt } from "../engine/arena.ts";
-import { MembershipRouter, type RouterInput, type RouterOutput } from "../membership/router.ts";
+import type { CommandWriter } from "../engine/arena.ts";
+import type { LanePorts } from "../lanes/lane-set.ts";
 import { close, put } from "../os/libc.ts";
+import { watchLinks, type LinkEvents } from "../os/link-events.ts";
 import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
+import { openLinkSender } from "../os/packet.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
-import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
-import type { MembershipQuery } from "../wire/membership.ts";
 import { GatewaySockets, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
-import { Driver } from "./driver.ts";
-import { Reception } from "./reception.ts";
+import { Downstream } from "./downstream.ts";
+import { Listeners, warnOfRobustness } from "./listeners.ts";
+import { HOST, Reception } from "./reception.ts";
 import { planRelays } from "./relay-plan.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
 /** Where our queries on the device come from. Hosts want a link-local one for MLD (RFC 3810 §5.1.14). */
 const QUERY_SOURCE: Readonly<Record<Family, Address>> = { 4: "0.0.0.0", 6: "fe80::a:7:50" };
 
-/** RFC 3376 §8 and RFC 3810 §9: the defaults. */
-const TIMERS = {
-  robustness: 2,
-  queryInterval: 125_000,
-  queryResponseInterval: 10_000,
-  lastMemberQueryInterval: 1_000,
-};
+const FAMILIES = [4, 6] as const;
 
-/** More than any host asks for by itself; a bound on what a bridged one can make us keep. */
-const LIMITS = { groups: 4_096, sources: 1_024, reporters: 256 };
+/** Octets of kernel buffer for what waits in the queues of downstream interfaces. */
+const LINK_BUFFER = 64 * 1024 * 1024;
 
 /** Starts a gateway; settles when its device is up. Throws ConfigError or OsError. */
 export async function startGateway(name: string, config: GatewayConfig): Promise<Service> {
@@ -56,9 +56,15 @@ export async function startGateway(name: string, config: GatewayConfig): Promise
 class RunningGateway implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #config: GatewayConfig;
-  readonly #devices: readonly TunDevice[];
   readonly #reception: Reception;
-  readonly #routers: Readonly<Record<Family, Driver<RouterInput, RouterOutput>>>;
+  /** The device's queues, one for each lane; none without a device. */
+  readonly #devices: readonly TunDevice[] = [];
+  /** The listeners on the device. */
+  readonly #listeners: Listeners | undefined;
+  readonly #downstream: readonly Downstream[] = [];
+  /** What sends to downstream interfaces, one descriptor for each lane. */
+  readonly #senders: readonly number[] = [];
+  #events: LinkEvents | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(name: string, config: GatewayConfig) {
@@ -73,39 +79,48 @@ class RunningGateway implements Service {
       tunnels: config.maxTunnels,
       quirks: config.quirks,
       replace: true,
-      lanes: () =>
-        this.#devices.map(({ fd }, lane) => ({
-          role: "gateway",
-          inlets: [...socket.inlets(lane), { kind: "device", fd, frame: this.#frame }],
-          outlet: "device",
-        })),
-      prime: (commands) => commands.config(CONFIG_SINK, this.#sink),
-      device: (punt) => this.#heard(punt),
+      lanes: () => Array.from({ length: config.lanes }, (_, lane) => this.#ports(socket, lane)),
+      prime: (commands) => this.#prime(commands),
+      device: (punt) => this.#listeners?.hear(punt.octets),
     });
-    this.ended = this.#reception.tale.ended;
+    const { tale } = this.#reception;
+    this.ended = tale.ended;
     try {
-      this.#devices = this.#openDevices();
+      this.#downstream = (config.downstream ?? []).map((one, i) => this.#open(one, i));
+      if (this.#downstream.length > 0) this.#senders = openSenders(config.lanes);
+      if (config.tun !== undefined || config.tap !== undefined) {
+        this.#devices = this.#openDevices();
+        this.#listeners = this.#listen();
+      }
     } catch (error) {
+      this.#closeAll();
       this.#reception.abandon();
       throw error;
     }
-    this.#routers = { 4: this.#makeRouter(4), 6: this.#makeRouter(6) };
-    void this.ended.then(() => this.#closeDevices());
+    void this.ended.then(() => this.#closeAll());
   }
 
   async start(): Promise<void> {
     try {
       await this.#reception.start();
+      if (this.#downstream.length > 0) this.#events = watchLinks(() => this.#refresh());
+      this.#refresh();
     } catch (error) {
-      this.#closeDevices();
+      this.#closeAll();
       this.#reception.abandon();
       throw error;
     }
-    for (const router of Object.values(this.#routers)) router.handle({ kind: "start" });
+    warnOfRobustness(this.#config.robustness, this.#reception.tale);
+    for (const family of FAMILIES)
+      // Against 0.0.0.0 no other router of the device's link can win.
+      this.#listeners?.start(family, QUERY_SOURCE[family]);
   }
 
   status(): ServiceStatus {
-    return this.#reception.status();
+    return {
+      ...this.#reception.status(),
+      interfaces: this.#downstream.map((one) => one.status()),
+    };
   }
 
   stop(): Promise<void> {
@@ -113,14 +128,80 @@ class RunningGateway implements Service {
   }
 
   async #end(): Promise<void> {
-    for (const router of Object.values(this.#routers)) router.close();
+    this.#events?.close();
+    this.#listeners?.close();
+    for (const one of this.#downstream) one.close();
     await this.#reception.stop();
     this.#reception.tale.end(undefined);
     await this.ended;
   }
 
-  #closeDevices(): void {
-    for (const device of this.#devices) close(device.fd);
+  #closeAll(): void {
+    this.#events?.close();
+    this.#listeners?.close();
+    for (const one of this.#downstream) one.close();
+    for (const { fd } of this.#devices) close(fd);
+    for (const fd of this.#senders) close(fd);
+  }
+
+  /** The ports of a lane: the relay, the device if there is one, and where data goes. */
+  #ports(socket: GatewaySockets, lane: number): LanePorts {
+    const device = this.#devices[lane];
+    const sender = this.#senders[lane];
+    return {
+      role: "gateway",
+      inlets: [
+        ...socket.inlets(lane),
+        ...(device ? [{ kind: "device", fd: device.fd, frame: this.#frame } as const] : []),
+      ],
+      outlet: device ? "device" : "none",
+      ...(sender === undefined ? {} : { links: sender }),
+    };
+  }
+
+  /** What a lane must know besides its routes. */
+  #prime(commands: CommandWriter): void {
+    if (this.#devices.length > 0) commands.config(CONFIG_SINK, this.#sink);
+    commands.config(CONFIG_LINKS, memberOf(this.#downstream.length, 4) - 1);
+    for (const i of this.#downstream.keys()) this.#describe(commands, i);
+  }
+
+  /** Tells a lane how to send to a downstream interface. */
+  #describe(commands: CommandWriter, i: number): void {
+    for (const family of FAMILIES) {
+      const record = this.#downstream[i]!.record(family);
+      if (record) commands.link(memberOf(i, family), record);
+    }
+  }
+
+  #open(name: string, i: number): Downstream {
+    return new Downstream({
+      name,
+      querier: this.#config,
+      tale: this.#reception.tale,
+      wanted: (group, filter) => this.#reception.want(memberOf(i, familyOf(group)), group, filter),
+      changed: () => this.#reception.tell((commands) => this.#describe(commands, i)),
+    });
+  }
+
+  /** Looks at all downstream interfaces anew. */
+  #refresh(): void {
+    for (const one of this.#downstream) one.refresh();
+  }
+
+  /** The listeners on the device. */
+  #listen(): Listeners {
+    const { fd, name } = this.#devices[0]!;
+    return new Listeners(
+      {
+        text: `device ${name}`,
+        send: (datagram) => put(fd, deviceFrame(this.#frame, datagram)),
+        mtu: () => this.#mtu,
+        wanted: (group, filter) => this.#reception.want(HOST, group, filter),
+      },
+      this.#config,
+      this.#reception.tale,
+    );
   }
 
   /** The device's MTU: the most that a tunnel of an underlay in use carries. */
@@ -169,44 +250,21 @@ class RunningGateway implements Service {
     }
     return devices;
   }
+}
 
-  /** The querier on the device, for one family. */
-  #makeRouter(family: Family): Driver<RouterInput, RouterOutput> {
-    const machine = new MembershipRouter({
-      family,
-      role: "querier",
-      address: QUERY_SOURCE[family],
-      timers: TIMERS,
-      limits: LIMITS,
-    });
-    return new Driver<RouterInput, RouterOutput>(machine, { kind: "timeout" }, (output) => {
-      switch (output.kind) {
-        case "filter":
-          return this.#reception.want(output.group, output.filter);
-        case "query":
-          return this.#ask(output.query, family);
-        case "dropped":
-          return this.#reception.tale.dropped(output.drop);
-      }
-    });
-  }
+/** The member of routes that is downstream interface `i` for groups of a family. */
+function memberOf(i: number, family: Family): number {
+  return 1 + 2 * i + (family === 6 ? 1 : 0);
+}
 
-  /** Sends a query to the hosts on the device. */
-  #ask(query: MembershipQuery, family: Family): void {
-    const sender = { family, source: QUERY_SOURCE[family], mtu: this.#mtu };
-    for (const datagram of emitMembershipDatagrams(query, sender))
-      put(this.#devices[0]!.fd, deviceFrame(this.#frame, datagram));
+/** Packet sockets that send to downstream interfaces. */
+function openSenders(count: number): number[] {
+  const fds: number[] = [];
+  try {
+    for (let i = 0; i < count; i++) fds.push(openLinkSender(LINK_BUFFER));
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    throw error;
   }
-
-  /** Takes a membership packet that a host sent on the device. */
-  #heard(punt: Punt): void {
-    const parsed = parseMembershipDatagram(punt.octets, { onLink: true });
-    if ("drop" in parsed) return this.#reception.tale.dropped(parsed.drop);
-    if (parsed.message.kind === "query" && parsed.source === QUERY_SOURCE[parsed.family]) return;
-    this.#routers[familyOf(parsed.destination)].handle({
-      kind: "message",
-      message: parsed.message,
-      from: parsed.source,
-    });
-  }
+  return fds;
 }

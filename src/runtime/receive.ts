@@ -5,7 +5,7 @@ import { ConfigError, CulvertError } from "../core/errors.ts";
 import { nativeLoads } from "../os/libc.ts";
 import { openMeans, outputEndpoint, outputSink, type ReceiveMeans } from "./receive-means.ts";
 import { openPortableMeans } from "./receive-portable.ts";
-import { Reception } from "./reception.ts";
+import { HOST, Reception } from "./reception.ts";
 import { planRelays, type RelayPlan } from "./relay-plan.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 
@@ -85,6 +85,7 @@ class RunningReceiver implements Service {
     }
     const { source, group } = this.#config.url;
     this.#reception.want(
+      HOST,
       group,
       source === undefined
         ? { mode: "exclude", sources: [] }

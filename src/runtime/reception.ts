@@ -32,8 +32,8 @@ import type { RelayStatus, ServiceStatus } from "./service.ts";
 import { ANY_SOURCE, SourceRouter } from "./source-router.ts";
 import { Tale } from "./tale.ts";
 
-/** The one tunnel of a gateway's tables: what the host, or the receiver, wants. */
-const HOST = 0;
+/** The member of routes that is a gateway's device, or the receiver. */
+export const HOST = 0;
 
 /** How long a stop waits for the last messages. */
 const STOP_PATIENCE = 3_000;
@@ -125,10 +125,18 @@ export class Reception {
     this.#silence = setInterval(() => this.#listen(), SILENCE_CHECK);
   }
 
-  /** What is wanted of a group from now on, by all listeners together. */
-  want(group: Address, filter: GroupFilter): void {
-    this.#forwarding.set(HOST, group, filter);
+  /**
+   * What `member`, HOST or the number of a link, wants of a group from now on. The lanes deliver by
+   * it, and what all members want together is asked of the relay (RFC 4605 §4.1).
+   */
+  want(member: number, group: Address, filter: GroupFilter): void {
+    this.#forwarding.set(member, group, filter);
     this.#lanes?.flush();
+  }
+
+  /** Has every lane hear something. */
+  tell(change: (commands: CommandWriter) => void): void {
+    this.#each(change);
   }
 
   /** Leaves all groups, tears the tunnel down, and stops the lanes. */
@@ -243,7 +251,12 @@ export class Reception {
 
   #forward(change: RouteChange | UpstreamChange): void {
     if (change.kind === "upstream") this.#route(change.group, change.filter);
-    else this.#each((commands) => this.#tell(commands, change));
+    else
+      for (let lane = 0; lane < (this.#lanes?.count ?? 0); lane++) {
+        const commands = this.#lanes!.commands(lane);
+        commands.hold();
+        this.#tell(commands, change);
+      }
   }
 
   /** Passes what is wanted of a group, part by part, to those who seek relays for it. */
@@ -257,10 +270,13 @@ export class Reception {
   }
 
   /** Passes a change of the tables to a lane. */
-  #tell(commands: CommandWriter, { kind, change, group, source }: RouteChange): void {
-    const add = change === "add";
-    if (kind === "member")
-      return commands.route(add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE, group, source, HOST);
+  #tell(commands: CommandWriter, change: RouteChange): void {
+    const { group, source } = change;
+    const add = change.change === "add";
+    if (change.kind === "member") {
+      const op = add ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE;
+      return commands.route(op, group, source, change.tunnel);
+    }
     commands.route(add ? COMMAND_ROUTE_ADD : COMMAND_ROUTE_REMOVE, group, source);
     if (add && source !== undefined) this.#point(commands, group, source);
   }

@@ -39,6 +39,7 @@ import { readHead } from "../wire/icmp.ts";
 import { AmtSocket, innerMtu, tunnelMtu } from "./amt-socket.ts";
 import { Driver } from "./driver.ts";
 import { RelayIcmp } from "./icmp.ts";
+import { warnOfRobustness } from "./listeners.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
 import type { Service, ServiceStatus } from "./service.ts";
 import { readSharedSecret } from "./shared-secret.ts";
@@ -139,6 +140,7 @@ class RunningRelay implements Service {
       this.#machine,
       { kind: "timeout" },
       (output) => this.#take(output),
+      () => this.#lanes?.flush(),
     );
   }
 
@@ -156,6 +158,7 @@ class RunningRelay implements Service {
         punt: (lane, punt) => this.#punt(lane, punt),
         failed: (reason) => void this.#end(reason),
       });
+      warnOfRobustness(this.#config.robustness, this.#tale);
       // Tunnels may have come while some lanes were still on their way.
       this.#lanes.flush();
       if (this.#config.pathMtuDiscovery) this.#icmp.listen();
@@ -350,6 +353,7 @@ class RunningRelay implements Service {
   /** Passes a change of the tables on to a lane. */
   #tell(lane: number, output: TunnelUp | RouteChange): void {
     const commands = this.#commands[lane]!;
+    commands.hold();
     if (output.kind === "tunnel-up") {
       const { tunnel, gateway, ecn } = output;
       commands.tunnel(tunnel, gateway, ecn, this.#mtus.get(tunnel));
@@ -360,7 +364,6 @@ class RunningRelay implements Service {
       const op = output.change === "add" ? COMMAND_MEMBER_ADD : COMMAND_MEMBER_REMOVE;
       commands.route(op, output.group, output.source, output.tunnel);
     }
-    if (commands.backlog > 0) this.#lanes?.flush();
   }
 }
 

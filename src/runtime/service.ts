@@ -36,6 +36,8 @@ export interface ServiceStatus {
   readonly groups: readonly GroupStatus[];
   /** Only of role "l2tp". */
   readonly l2tp?: L2tpStatus;
+  /** A gateway's downstream interfaces. */
+  readonly interfaces?: readonly InterfaceStatus[];
   readonly lanes: readonly LaneStatus[];
   /** Totals over all lanes and machines, by counter name. */
   readonly counters: Readonly<Record<string, number>>;
@@ -62,7 +64,7 @@ export interface TunnelStatus {
 /** A group with the merged filter of all who asked for it. */
 export interface GroupStatus extends GroupFilter {
   readonly group: Address;
-  /** Tunnels that ask for it; 1 on a gateway. */
+  /** Tunnels that ask for it; on a gateway, its device and interfaces. */
   readonly members: number;
 }
 
@@ -137,6 +139,17 @@ export interface L2tpStatistics {
     /** Dropped for want of a number. */
     readonly unnumbered: number;
   };
+}
+
+/** An interface on which hosts are listened to. */
+export interface InterfaceStatus {
+  readonly name: string;
+  readonly state: "up" | "down";
+  /** Who queries there: "self", another router's address, or null for nobody. */
+  readonly igmpQuerier: string | null;
+  readonly mldQuerier: string | null;
+  /** Groups that hosts there have joined. */
+  readonly groups: number;
 }
 
 export interface LaneStatus {

@@ -20,7 +20,7 @@ export const MESSAGES = [
 export class Tale {
   readonly ended: Promise<Error | undefined>;
   readonly #started = monotonic();
-  readonly #counts = new Map<string, number>();
+  readonly #happened = new Map<string, number>();
   readonly #drops: DropCounts = {};
   #end!: (reason: Error | undefined) => void;
 
@@ -41,9 +41,9 @@ export class Tale {
     this.count(`amt_quirk_${quirk.replaceAll("-", "_")}`);
   }
 
-  /** Adds one to a counter of the service. */
+  /** Counts what happened in the control thread. */
   count(name: string): void {
-    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+    this.#happened.set(name, (this.#happened.get(name) ?? 0) + 1);
   }
 
   /** Counts what the machine ignored. */
@@ -73,7 +73,7 @@ export class Tale {
       lanes: lanes?.status() ?? [],
       counters: {
         ...nameCounters(ledger.stages, ledger.tallies),
-        ...Object.fromEntries(this.#counts),
+        ...Object.fromEntries(this.#happened),
       },
       drops: { ...nameDrops(ledger.stages), ...this.#drops },
     };

@@ -97,7 +97,7 @@ test("wrong usage ends with code 2 and one clear line for each mistake", async (
     ],
     [
       ["gateway", "--local", "x", "--relay", "192.0.2.1", "--discovery", "192.0.2.1"],
-      /^culvert: --local: expected .*, got "x"\nculvert: expected exactly one of --tun and --tap, got none\nculvert: --discovery: expected at most one of --relay and --discovery, got .*\nculvert: see 'culvert gateway --help'\n$/,
+      /^culvert: --local: expected .*, got "x"\nculvert: expected at least one of --tun, --tap, --downstream, got none\nculvert: --discovery: expected at most one of --relay and --discovery, got .*\nculvert: see 'culvert gateway --help'\n$/,
     ],
     [["receive", "239.1.1.1:5000", "--relay", "192.0.2.1"], /^culvert: URL: expected amt:\/\//],
     [["receive"], /^culvert: missing required argument 'URL'/],

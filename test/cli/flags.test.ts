@@ -32,6 +32,10 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     [1, 2, 7],
     [0, 0.5, -1, 1e13, "many"],
   ],
+  VERSION: [
+    [1, 2],
+    [0, 4, 1.5, "v2"],
+  ],
   SECONDS: [
     [1, 2, 30, 2.5],
     [0.01, -1, 1e9, "1h"],
@@ -91,12 +95,19 @@ function goodSettings(system: System): fc.Arbitrary<Record<string, unknown>> {
       raw[chosen] ??= VALUES[docOf(system.fields, chosen).takes]![0][0];
       for (const other of choices) if (other !== chosen) delete raw[other];
     }
-    for (const choices of system.notBoth ?? [])
-      for (const other of choices) if (other !== choices[pick % choices.length]) delete raw[other];
     // All of the addresses above are of one family.
     if (system.role !== "relay") raw.local = [raw.local].flat().slice(0, 1);
-    for (const [key, other] of Object.entries(system.needs))
-      if (raw[other] === undefined) delete raw[key];
+    for (const choices of system.someOf ?? []) {
+      const [chosen] = choices;
+      if (choices.every((key) => raw[key] === undefined))
+        raw[chosen!] = VALUES[docOf(system.fields, chosen!).takes]![0][0];
+    }
+    for (const choices of system.notBoth ?? []) {
+      const [, ...others] = choices.filter((key) => raw[key] !== undefined);
+      for (const other of others) delete raw[other];
+    }
+    for (const [key, others] of Object.entries(system.needs))
+      if (others.every((other) => raw[other] === undefined)) delete raw[key];
     for (const [key, other] of Object.entries(system.below)) {
       raw[other] ??= 125;
       if (Number(raw[key]) >= Number(raw[other])) delete raw[key];

@@ -25,6 +25,8 @@ export interface Bed {
   readonly socket: MemoryPort;
   /** A relay's ingress, or a gateway's device. */
   readonly inner: MemoryPort;
+  /** What a gateway sends to its links by. */
+  readonly links: MemoryPort;
   /** How often the lane was told of commands, and the control thread of punts. */
   readonly doorbells: { commands: number; punts: number };
   /** Lets the lane take all that waits, and apply commands. */
@@ -79,12 +81,13 @@ function lay(
   const inners = makeInners(view);
   const inflows = [{ port: socket, frame: FRAME_IP }, ...inners];
   const outlet = role === "relay" ? socket : inners[0]!.port;
+  const links = new MemoryPort(view, regionAddress(1), 0);
   const doorbells = { commands: 0, punts: 0 };
   const fail = (error: Error): never => {
     throw error;
   };
   const lane = new Lane(core, arena, { punts: () => doorbells.punts++, failed: fail });
-  const opened = openFixed(lane, role, core, view, inflows, outlet, clock);
+  const opened = openFixed(lane, role, core, view, inflows, outlet, links, clock);
   const numbers = new Map(inflows.map(({ port }, i) => [port, opened[i]!]));
   const commands = new CommandWriter(arena, () => doorbells.commands++);
   return {
@@ -94,6 +97,7 @@ function lay(
     commands,
     punts: new PuntReader(arena),
     socket,
+    links,
     doorbells,
     run() {
       do {

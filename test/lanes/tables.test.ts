@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 import {
+  ARENA_COMMANDS,
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
   COMMAND_ROUTE_ADD,
@@ -193,3 +194,17 @@ function pairsOf(routes: Routes, random: SeededEntropy, count: number): [number,
     return [Number(group), own ? sourceFor(Number(group), random, 100) : Number(source)];
   });
 }
+
+test("commands that are held reach the lane together, a route with its members", () => {
+  const bed = makeBed("relay");
+  bed.run();
+  bed.commands.hold();
+  bed.commands.route(COMMAND_ROUTE_ADD, "239.1.1.1", "192.0.2.1");
+  bed.commands.route(COMMAND_MEMBER_ADD, "239.1.1.1", "192.0.2.1", 0);
+  assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 0);
+  bed.commands.flush();
+  assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 2);
+  // Until the next hold each goes at once.
+  bed.commands.route(COMMAND_ROUTE_ADD, "239.1.1.2", undefined);
+  assert.equal(bed.core.ringWaiting(ARENA_COMMANDS), 3);
+});

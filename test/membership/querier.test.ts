@@ -366,6 +366,64 @@ for (const family of [4, 6] as const) {
     assert.equal(drain(router).length, 1);
     assert.equal(router.deadline(), 1_000 + 31_250);
   });
+
+  test(`${protocol}: an older querier asks groups alone, in its version (RFC 3376 §7.3.1, RFC 3810 §8.3.1)`, () => {
+    const router = new MembershipRouter({ ...options("querier", family), generation: 2 });
+    router.handle({ kind: "start" }, 0);
+    assert.equal(general(router, 200_000).length, 3);
+    const start = 200_000;
+    tell(router, host(1), join(group), start);
+    // Hosts that know it for an older one say nothing else; those that do not yet, are not asked.
+    tell(router, host(2), report(other, ["is-in", [a1, a2]]), start);
+    assert.deepEqual(tell(router, host(2), report(other, ["block", [a1]]), start), []);
+    assert.deepEqual(tell(router, host(2), report(other, ["to-in", [a1]]), start), []);
+    assert.deepEqual(tell(router, host(1), leave(group), start), [asked({ generation: 2 })]);
+    assert.deepEqual(specific(router, start + LAST_MEMBER), [
+      [start + 1_000, asked({ generation: 2 })],
+      [start + LAST_MEMBER, told(NOTHING)],
+    ]);
+    // What could not be asked for ends by its own timers.
+    assert.deepEqual(specific(router, start + LIFETIME), [
+      [start + LIFETIME, told(NOTHING, other)],
+    ]);
+  });
+
+  test(`${protocol}: an older querier of another router is told of (RFC 3376 §7.3.1, RFC 3810 §8.3.1)`, () => {
+    const heard = (what: Partial<MembershipQuery>, generation?: 1 | 2 | 3): RouterOutput[] => {
+      const router = new MembershipRouter({
+        ...options("querier", family),
+        ...(generation === undefined ? {} : { generation }),
+      });
+      router.handle({ kind: "start" }, 0);
+      drain(router);
+      return tell(router, higher, query(what), 1);
+    };
+    const older = { kind: "older-querier", generation: 2, from: higher } as const;
+    assert.deepEqual(heard({ generation: 2 }), [older]);
+    assert.deepEqual(heard({ generation: 2, group }), []);
+    assert.deepEqual(heard({ generation: 2 }, 2), []);
+    assert.deepEqual(heard({ generation: 3 }, 2), []);
+    assert.deepEqual(heard({}), []);
+    if (family === 4) assert.deepEqual(heard({ generation: 1 }, 2), [{ ...older, generation: 1 }]);
+  });
+
+  test(`${protocol}: the election goes by the address that the link has now (RFC 3376 §6.6.2, RFC 3810 §7.6.2)`, () => {
+    const router = link();
+    assert.equal(router.querier, "self");
+    router.handle(from(higher, query()), 0);
+    assert.equal(router.querier, "self");
+    // Without an address any other router's is lower.
+    router.handle({ kind: "address", address: undefined }, 1);
+    router.handle(from(higher, query()), 2);
+    assert.equal(router.querier, higher);
+    advance(router, 2 + LIFETIME);
+    assert.equal(router.querier, "self");
+    router.handle({ kind: "address", address: lower }, 300_000);
+    router.handle(from(own, query()), 300_001);
+    assert.equal(router.querier, "self");
+    router.handle({ kind: "clear" }, 300_002);
+    assert.equal(router.querier, undefined);
+  });
 }
 
 {

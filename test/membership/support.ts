@@ -155,6 +155,7 @@ export function sorted(output: RouterOutput): RouterOutput {
     case "query":
       return { ...output, query: { ...output.query, sources: output.query.sources.toSorted() } };
     case "dropped":
+    case "older-querier":
       return output;
   }
 }

@@ -392,7 +392,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         drop ??= out.drop;
         continue;
       }
-      if (out.kind === "query") continue;
+      if (out.kind !== "filter") continue;
       const { group, filter } = out;
       if (!tunnel.up && !isEmpty(filter)) {
         tunnel.up = true;
