@@ -10,13 +10,13 @@ import {
   ARENA_CONFIG,
   ARENA_CURSOR,
   ARENA_KEY,
-  ARENA_TX,
   CONFIG_LINKS,
   CONFIG_SINK,
   CONFIG_SINK_LIMIT,
   CONFIG_SINK_NAME,
   CONFIG_SINK_NAME_LENGTH,
   CONFIG_SINK_PORT,
+  CONFIG_SINK_USO,
   CURSOR_COPIES,
   CURSOR_COUNT,
   CURSOR_MESSAGE,
@@ -35,8 +35,6 @@ import {
   STAGE_RECEIVED,
   TALLY_DELIVERED,
   TX_CAPACITY,
-  TX_PREFIXES,
-  TX_PREFIX_SHIFT,
 } from "./layout/arena";
 import {
   IPV4_FRAGMENT,
@@ -68,6 +66,14 @@ import { puntMessage } from "./control";
 import { count, tallied, tally } from "./counters";
 import { be16, isIpv4, keyOf, udpHeaders } from "./datagram";
 import { receivedEcn, takeEcn } from "./ecn";
+import {
+  deliveryAdd,
+  deliveryBegin,
+  deliveryEnd,
+  deliveryHasRoom,
+  deliveryJoins,
+  deliveryPrefix,
+} from "./offload/delivery";
 import { hearRelay, isRelay } from "./relays";
 import { routeCount, routeFor, routeHash, routeList, routeRelay } from "./routes";
 import { udpSum } from "./transport";
@@ -92,16 +98,14 @@ export function gatewayReceive(region: usize, messages: u32): void {
  */
 export function gatewayFill(): u32 {
   if (!load<u32>(ARENA_CURSOR, CURSOR_COPIES)) {
+    store<u32>(ARENA_CURSOR, PORT_OUTLET, CURSOR_PORT);
     const packets = takeMore();
-    if (packets > 0) return lot(PORT_OUTLET, packets);
+    if (packets > 0) return packets;
   }
-  return lot(PORT_LINKS, layCopies());
-}
-
-function lot(port: u32, packets: u32): u32 {
-  store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
-  count(STAGE_EGRESS, STAGE_RECEIVED, packets);
-  return packets;
+  store<u32>(ARENA_CURSOR, PORT_LINKS, CURSOR_PORT);
+  const copies = layCopies();
+  count(STAGE_EGRESS, STAGE_RECEIVED, copies);
+  return copies;
 }
 
 /**
@@ -114,6 +118,7 @@ function takeMore(): u32 {
   let message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
   let octet = load<i32>(ARENA_CURSOR, CURSOR_OCTET);
   store<u32>(ARENA_CURSOR, 0, CURSOR_PACKETS);
+  deliveryBegin();
   while (message < messages && hasRoom()) {
     const length = rxLength(region, message);
     const size = segmentSize(region, message, length);
@@ -134,12 +139,15 @@ function takeMore(): u32 {
   }
   store<u32>(ARENA_CURSOR, message, CURSOR_MESSAGE);
   store<i32>(ARENA_CURSOR, octet, CURSOR_OCTET);
-  return load<u32>(ARENA_CURSOR, CURSOR_PACKETS);
+  // A receiver's payloads, or what is for the device.
+  const payloads = load<u32>(ARENA_CURSOR, CURSOR_PACKETS);
+  return payloads ? payloads : deliveryEnd();
 }
 
 /** True while one more datagram finds room, for the device and for every link. */
 function hasRoom(): bool {
   if (load<u32>(ARENA_CURSOR, CURSOR_PACKETS) >= <u32>TX_CAPACITY) return false;
+  if (!deliveryHasRoom()) return false;
   const copies = load<u32>(ARENA_CURSOR, CURSOR_COPIES);
   return copies + load<u32>(ARENA_CONFIG, CONFIG_LINKS) <= <u32>TX_CAPACITY;
 }
@@ -179,22 +187,29 @@ function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32
   return VERDICT_FORWARDED;
 }
 
-/** Lays a datagram out for the device, after what the device wants before it. */
+/**
+ * Lays a datagram out for the device, after what the device wants before it. Segments of one flow
+ * become a super-packet, unless links need the datagrams as they came.
+ */
 function deliver(packet: usize, length: i32): void {
-  const at = nextPacket();
+  count(STAGE_EGRESS, STAGE_RECEIVED, 1);
+  const joined = load<u32>(ARENA_CONFIG, CONFIG_SINK_USO) && !load<u32>(ARENA_CONFIG, CONFIG_LINKS);
+  const ip = joined ? 0 : -1;
+  if (deliveryJoins(packet, length, ip)) return;
   const sink = load<u32>(ARENA_CONFIG, CONFIG_SINK);
-  const prefix = ARENA_TX + TX_PREFIXES + ((<usize>at) << TX_PREFIX_SHIFT);
-  let prefixLength: usize = 0;
+  const prefix = deliveryPrefix();
+  let vnet = 0;
+  let link = 0;
   if (sink == SINK_TUN || sink == SINK_TAP) {
     store<u64>(prefix, 0); // virtio_net_hdr: a plain packet with complete checksums
     store<u16>(prefix, 0, 8);
-    prefixLength = VNET_LENGTH;
+    vnet = VNET_LENGTH;
   }
   if (sink == SINK_TAP || sink == SINK_TAP_PLAIN) {
-    putEthernetHeader(prefix + prefixLength, packet);
-    prefixLength += ETHERNET_LENGTH;
+    putEthernetHeader(prefix + vnet, packet);
+    link = ETHERNET_LENGTH;
   }
-  putPacket(at, prefix, prefixLength, packet, length);
+  deliveryAdd(vnet + link, link, packet, length, ip, false, true);
 }
 
 /** Ethernet header of a packet on a TAP device. */
@@ -217,6 +232,7 @@ function deliverPayload(packet: usize, length: i32): i32 {
   const unchecked = isIpv4(packet) && load<u16>(udp, UDP_CHECKSUM) == 0;
   if (!unchecked && udpSum(packet, udp, udpLength) != 0xffff) return VERDICT_UDP_CHECKSUM;
   if (!admit()) return VERDICT_STOPPED;
+  count(STAGE_EGRESS, STAGE_RECEIVED, 1);
   putPacket(nextPacket(), packet, 0, udp + UDP_HEADER, udpLength - UDP_HEADER);
   return VERDICT_FORWARDED;
 }
@@ -227,7 +243,7 @@ function isFragment(packet: usize): bool {
   return load<u8>(packet, IPV6_NEXT_HEADER) == PROTOCOL_FRAGMENT;
 }
 
-/** The number of the device's next message. */
+/** The number of a receiver's next message. */
 function nextPacket(): u32 {
   const at = load<u32>(ARENA_CURSOR, CURSOR_PACKETS);
   store<u32>(ARENA_CURSOR, at + 1, CURSOR_PACKETS);
@@ -242,7 +258,7 @@ function admit(): bool {
   return true;
 }
 
-/** Writes packet `at` as the sink takes it: a receiver's socket by name, a device without one. */
+/** Writes packet `at` as a receiver takes it: its socket by name. */
 function putPacket(at: u32, prefix: usize, prefixLength: usize, octets: usize, length: i32): void {
   const nameLength = load<u32>(ARENA_CONFIG, CONFIG_SINK_NAME_LENGTH);
   const name = ARENA_CONFIG + CONFIG_SINK_NAME;

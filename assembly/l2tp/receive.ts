@@ -8,7 +8,6 @@
 import {
   ARENA_CURSOR,
   ARENA_KEY,
-  ARENA_TX,
   CURSOR_COUNT,
   CURSOR_INLET,
   CURSOR_MESSAGE,
@@ -20,15 +19,6 @@ import {
   STAGE_CONTROL,
   STAGE_EGRESS,
   STAGE_RECEIVED,
-  TX_CAPACITY,
-  TX_HEADERS,
-  TX_IOVECS,
-  TX_IOVECS_CAPACITY,
-  TX_LENGTHS,
-  TX_PREFIXES,
-  TX_PREFIX_SHIFT,
-  TX_SEGMENTS,
-  TX_SESSIONS,
 } from "../layout/arena";
 import {
   FRAME_MARK,
@@ -75,18 +65,7 @@ import {
 } from "../layout/l2tp";
 import {
   AF_INET,
-  IOVEC_BASE,
-  IOVEC_LENGTH,
-  IOVEC_SHIFT,
   IPPROTO_UDP,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
-  MMSGHDR_IOV_COUNT,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
-  MMSGHDR_SHIFT,
   SOCKADDR_FAMILY,
   SOCKADDR_IN6_ADDRESS,
   SOCKADDR_IN_ADDRESS,
@@ -105,10 +84,18 @@ import {
   VERDICT_L2TP_VCCV,
   VERDICT_TRUNCATED,
 } from "../layout/verdict";
-import { absolute, rxAncillary, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
+import { rxAncillary, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
 import { count } from "../counters";
 import { receivedEcn, takeEcn } from "../ecn";
-import { groupBegin, groupEnd, groupFinish, groupJoins, groupPayload } from "../offload/group";
+import {
+  deliveryAdd,
+  deliveryBegin,
+  deliveryCount,
+  deliveryEnd,
+  deliveryHasRoom,
+  deliveryJoins,
+  deliveryPrefix,
+} from "../offload/delivery";
 import { puntFrom } from "../punt";
 import { headLength, headNumber, headNumbered, headStart, headVersion, readHeader } from "./header";
 import { firstReady, freeSent, takeReady } from "./hold";
@@ -147,9 +134,7 @@ let frameSession: usize = 0;
  */
 export function l2tpReceiveFill(): u32 {
   freeSent();
-  messages = 0;
-  vectors = 0;
-  groupEnd();
+  deliveryBegin();
   for (;;) {
     if (frame) {
       if (!place()) break;
@@ -172,8 +157,7 @@ export function l2tpReceiveFill(): u32 {
     }
     if (!nextDatagram()) break;
   }
-  if (messages > 0) finish();
-  return messages;
+  return deliveryEnd();
 }
 
 function setFrame(session: usize, at: usize, length: i32, mark: u32): void {
@@ -309,65 +293,30 @@ function difference(cookie: usize, at: usize, length: i32): u64 {
   return load<u64>(cookie) ^ load<u64>(at);
 }
 
-// The messages made so far, and their iovecs.
-let messages: u32 = 0;
-let vectors: u32 = 0;
-
 /**
- * Lays `frame` out for its session's device: as part of the last message where they are segments of
- * one flow, else as a message of its own. False when the region is full, or is for another port.
+ * Lays `frame` out for its session's device. False when the region is full, or is for another port.
  */
 function place(): bool {
   const port = load<u32>(frameSession, SESSION_DEVICE);
-  if (messages > 0 && load<u32>(ARENA_CURSOR, CURSOR_PORT) != port) return false;
-  if (messages == <u32>TX_CAPACITY || vectors + 2 > <u32>TX_IOVECS_CAPACITY) return false;
+  if (deliveryCount() > 0 && load<u32>(ARENA_CURSOR, CURSOR_PORT) != port) return false;
+  if (!deliveryHasRoom()) return false;
   store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
   const kind = portKind(port);
   if ((kind & PORT_KIND_MASK) == PORT_TRUNK) setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
-  const ip = kind & (PORT_TSO | PORT_USO) ? datagramAt() : -1;
+  const tcp = (kind & PORT_TSO) != 0;
+  const udp = (kind & PORT_USO) != 0;
+  const ip = tcp || udp ? datagramAt() : -1;
   note(frameSession, SESSION_RX_PACKETS, 1);
   note(frameSession, SESSION_RX_OCTETS, frameLength);
   count(STAGE_EGRESS, STAGE_RECEIVED, 1);
-  if (messages > 0 && groupJoins(frame, frameLength, ip)) {
-    putVector(frame + groupPayload(), frameLength - groupPayload());
-    const row = lastRow();
-    store<u32>(row, load<u32>(row, TX_SEGMENTS) + 1, TX_SEGMENTS);
-    store<u32>(row, load<u32>(row, TX_LENGTHS) + frameLength, TX_LENGTHS);
-    return true;
-  }
-  if (messages > 0) finish();
-  groupBegin(frame, frameLength, ip, (kind & PORT_TSO) != 0, (kind & PORT_USO) != 0);
-  const message = ARENA_TX + TX_HEADERS + ((<usize>messages) << MMSGHDR_SHIFT);
-  store<u64>(message, 0, MMSGHDR_NAME);
-  store<u32>(message, 0, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(vectorAt(vectors)), MMSGHDR_IOV);
-  store<u64>(message, 0, MMSGHDR_CONTROL);
-  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
-  store<u32>(message, 0, MMSGHDR_FLAGS);
-  messages++;
-  firstVector = vectors;
-  putVector(lastPrefix(), putPrefix(kind));
-  putVector(frame, frameLength);
-  const row = lastRow();
-  store<u32>(row, 1, TX_SEGMENTS);
-  store<u32>(row, frameLength, TX_LENGTHS);
-  store<u32>(row, 0, TX_SESSIONS);
+  if (!deliveryJoins(frame, frameLength, ip))
+    deliveryAdd(putPrefix(kind), 0, frame, frameLength, ip, tcp, udp);
   return true;
-}
-
-let firstVector: u32 = 0; // of the last message
-
-/** Ends the last message: what could be known only now. */
-function finish(): void {
-  groupFinish(lastPrefix());
-  groupEnd();
-  const message = ARENA_TX + TX_HEADERS + ((<usize>messages - 1) << MMSGHDR_SHIFT);
-  store<u64>(message, vectors - firstVector, MMSGHDR_IOV_COUNT);
 }
 
 /** What the device wants before the frame. Returns its length. */
 function putPrefix(kind: u32): i32 {
-  const prefix = lastPrefix();
+  const prefix = deliveryPrefix();
   if (kind & PORT_VNET) {
     store<u64>(prefix, 0); // virtio_net_hdr: a plain frame with complete checksums
     store<u16>(prefix, 0, 8);
@@ -383,22 +332,4 @@ function datagramAt(): i32 {
   const pseudowire = <u32>load<u16>(frameSession, SESSION_PSEUDOWIRE);
   const inner = innerDatagram(pseudowire, frame, frameLength);
   return inner ? <i32>(inner - frame) : -1;
-}
-
-function lastPrefix(): usize {
-  return ARENA_TX + TX_PREFIXES + ((<usize>messages - 1) << TX_PREFIX_SHIFT);
-}
-
-function lastRow(): usize {
-  return ARENA_TX + ((<usize>messages - 1) << 2);
-}
-
-function vectorAt(i: u32): usize {
-  return ARENA_TX + TX_IOVECS + ((<usize>i) << IOVEC_SHIFT);
-}
-
-function putVector(octets: usize, length: i32): void {
-  const vector = vectorAt(vectors++);
-  store<u64>(vector, absolute(octets), IOVEC_BASE);
-  store<u64>(vector, length, IOVEC_LENGTH);
 }

@@ -121,6 +121,7 @@ export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no 
 export const CONFIG_LEAST_MTU = 88; // u32: a datagram of this length fits every tunnel
 export const CONFIG_NOTED = 92; // u32: a bit for each hash of a source that was noted (TALLY_NOTED)
 export const CONFIG_NOTED_TUNNELS = 96; // u32: likewise, of a tunnel's sockaddr
+export const CONFIG_SINK_USO = 104; // u32: 1 when the device takes UDP super-packets
 export const CONFIG_LINKS = 100; // u32: members 1 to this of a gateway's routes are links
 
 export const SINK_TUN = 0; // virtio_net_hdr and IP datagram

@@ -124,8 +124,11 @@ export function groupPayload(): i32 {
   return payload;
 }
 
-/** Makes the first frame's headers those of the super-packet, and writes its virtio_net_hdr. */
-export function groupFinish(vnet: usize): void {
+/**
+ * Makes the first frame's headers those of the super-packet, and writes its virtio_net_hdr; `link`
+ * octets of link header stand between that and the frame.
+ */
+export function groupFinish(vnet: usize, link: i32): void {
   if (groupCount < 2) return;
   const packet = first + ip;
   const length = total - ip;
@@ -148,9 +151,9 @@ export function groupFinish(vnet: usize): void {
   }
   store<u8>(vnet, VNET_NEEDS_CHECKSUM, VNET_FLAGS);
   store<u8>(vnet, tcp ? (v4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6) : VNET_GSO_UDP_L4, VNET_GSO_TYPE);
-  store<u16>(vnet, <u16>payload, VNET_HEADER_LENGTH);
+  store<u16>(vnet, <u16>(link + payload), VNET_HEADER_LENGTH);
   store<u16>(vnet, <u16>size, VNET_GSO_SIZE);
-  store<u16>(vnet, <u16>transport, VNET_CHECKSUM_START);
+  store<u16>(vnet, <u16>(link + transport), VNET_CHECKSUM_START);
   store<u16>(vnet, tcp ? TCP_CHECKSUM : UDP_CHECKSUM, VNET_CHECKSUM_OFFSET);
 }
 

@@ -88,7 +88,7 @@ export const gateway = {
   fields,
   oneOf: [],
   someOf: [["tun", "tap", "downstream"]],
-  notBoth: [["tun", "tap"], ...relayRules.notBoth],
+  notBoth: [...relayRules.notBoth, ["tun", "tap"]],
   needs: { address: ["tun", "tap"] },
   // RFC 3376 §8.3
   below: { queryResponseInterval: "queryInterval" },

@@ -12,6 +12,7 @@
 import {
   CONFIG_LINKS,
   CONFIG_SINK,
+  CONFIG_SINK_USO,
   FRAME_ETHERNET,
   FRAME_IP,
   FRAME_VNET,
@@ -161,7 +162,11 @@ class RunningGateway implements Service {
 
   /** What a lane must know besides its routes. */
   #prime(commands: CommandWriter): void {
-    if (this.#devices.length > 0) commands.config(CONFIG_SINK, this.#sink);
+    const [device] = this.#devices;
+    if (device) {
+      commands.config(CONFIG_SINK, this.#sink);
+      commands.config(CONFIG_SINK_USO, device.offloads.uso ? 1 : 0);
+    }
     commands.config(CONFIG_LINKS, memberOf(this.#downstream.length, 4) - 1);
     for (const i of this.#downstream.keys()) this.#describe(commands, i);
   }
@@ -232,7 +237,8 @@ class RunningGateway implements Service {
         const multiQueue = this.#config.lanes > 1;
         // A name such as culvert%d is a number only after the first queue is open.
         const name = devices[0]?.name ?? wanted;
-        devices.push(openTun({ name, kind, vnetHeader: true, multiQueue }));
+        const offloads = { uso: true };
+        devices.push(openTun({ name, kind, vnetHeader: true, multiQueue, offloads }));
       }
       const { name } = devices[0]!;
       setMtu(name, this.#mtu);

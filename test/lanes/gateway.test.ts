@@ -10,6 +10,7 @@ import {
   CONFIG_SINK,
   CONFIG_SINK_LIMIT,
   CONFIG_SINK_PORT,
+  CONFIG_SINK_USO,
   FRAME_IP,
   RELAY_SLOTS,
   SINK_PAYLOAD,
@@ -26,9 +27,11 @@ import {
   TX_PREFIXES,
   TX_PREFIX_SHIFT,
 } from "../../assembly/layout/arena.ts";
+import { VNET_GSO_TYPE, VNET_GSO_UDP_L4 } from "../../assembly/layout/system.ts";
 import * as verdict from "../../assembly/layout/verdict.ts";
 import type { Endpoint } from "../../src/core/address.ts";
 import { heardOf } from "../../src/engine/arena.ts";
+import { unfold } from "../../src/engine/reference/offload.ts";
 import { holds } from "../engine/holds.ts";
 import { makeBed, type Bed } from "./bed.ts";
 import { amtData, hex, join, mendIpv4, pattern, udpDatagram } from "./packets.ts";
@@ -387,3 +390,32 @@ test("a receiver may want one UDP port, and a number of payloads", () => {
   assert.equal(counted(bed, verdict.VERDICT_STOPPED), 2);
   assert.equal(bed.ledger().tallies[TALLY_DELIVERED], 3);
 });
+
+for (const sink of [SINK_TUN, SINK_TAP])
+  test(`segments of one flow are one super-packet for a device that takes such (${sink === SINK_TUN ? "TUN" : "TAP"})`, () => {
+    const link = sink === SINK_TUN ? 0 : 14;
+    const bed = receiving(sink);
+    bed.commands.config(CONFIG_SINK_USO, 1);
+    bed.run();
+    const trains = [V4, V6].map((from) =>
+      Array.from({ length: 20 }, (_, i) => datagram(i, i === 19 ? 50 : 1_316, from)),
+    );
+    for (const train of trains) {
+      const messages = train.map(amtData);
+      bed.socket.arrivals.push({
+        octets: join(messages),
+        from: RELAY,
+        segment: messages[0]!.length,
+      });
+    }
+    bed.run();
+    assert.equal(bed.inner.departures.length, 2);
+    for (const [i, { octets }] of bed.inner.departures.entries()) {
+      assert.equal(octets[VNET_GSO_TYPE], VNET_GSO_UDP_L4);
+      const frames = unfold(octets, link).map((frame) => hex(frame.subarray(link)));
+      assert.deepEqual(frames, trains[i]!.map(hex));
+    }
+    const { stages } = bed.ledger();
+    assert.equal(stages[STAGE_EGRESS]![STAGE_RECEIVED], 40);
+    assert.equal(stages[STAGE_EGRESS]![verdict.VERDICT_FORWARDED], 40);
+  });

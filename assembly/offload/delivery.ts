@@ -1,0 +1,133 @@
+// Messages for a device: each a prefix and a frame where it arrived, or the segments of one flow as
+// one super-packet, with an iovec for the payload of each.
+import {
+  ARENA_TX,
+  TX_CAPACITY,
+  TX_HEADERS,
+  TX_IOVECS,
+  TX_IOVECS_CAPACITY,
+  TX_LENGTHS,
+  TX_PREFIXES,
+  TX_PREFIX_SHIFT,
+  TX_SEGMENTS,
+  TX_SESSIONS,
+} from "../layout/arena";
+import {
+  IOVEC_BASE,
+  IOVEC_LENGTH,
+  IOVEC_SHIFT,
+  MMSGHDR_CONTROL,
+  MMSGHDR_CONTROL_LENGTH,
+  MMSGHDR_FLAGS,
+  MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
+  MMSGHDR_NAME,
+  MMSGHDR_NAME_LENGTH,
+  MMSGHDR_SHIFT,
+} from "../layout/system";
+import { absolute } from "../batch";
+import { groupBegin, groupEnd, groupFinish, groupJoins, groupPayload } from "./group";
+
+// The messages made so far, their iovecs, and the first iovec of the last message.
+let messages: u32 = 0;
+let vectors: u32 = 0;
+let firstVector: u32 = 0;
+let linkLength: i32 = 0; // octets of link header in the last message's prefix
+
+/** Begins anew with no message. */
+export function deliveryBegin(): void {
+  messages = 0;
+  vectors = 0;
+  groupEnd();
+}
+
+/** How many messages there are. */
+export function deliveryCount(): u32 {
+  return messages;
+}
+
+/** True when one more frame finds room. */
+export function deliveryHasRoom(): bool {
+  return messages < <u32>TX_CAPACITY && vectors + 2 <= <u32>TX_IOVECS_CAPACITY;
+}
+
+/**
+ * Makes the frame part of the last message, if they are segments of one flow; `ip` is where its IP
+ * header stands, or negative. False otherwise.
+ */
+export function deliveryJoins(frame: usize, length: i32, ip: i32): bool {
+  if (messages == 0 || !groupJoins(frame, length, ip)) return false;
+  putVector(frame + groupPayload(), length - groupPayload());
+  const row = rowAt(messages - 1);
+  store<u32>(row, load<u32>(row, TX_SEGMENTS) + 1, TX_SEGMENTS);
+  store<u32>(row, load<u32>(row, TX_LENGTHS) + length, TX_LENGTHS);
+  return true;
+}
+
+/** Where what precedes the next message's frame is to be written, a virtio_net_hdr first. */
+export function deliveryPrefix(): usize {
+  return ARENA_TX + TX_PREFIXES + ((<usize>messages) << TX_PREFIX_SHIFT);
+}
+
+/**
+ * Adds a message: `prefixLength` octets at `deliveryPrefix`, of which the last `link` are a link
+ * header, then the frame. `tcp` and `udp` say which super-packets the device takes.
+ */
+export function deliveryAdd(
+  prefixLength: i32,
+  link: i32,
+  frame: usize,
+  length: i32,
+  ip: i32,
+  tcp: bool,
+  udp: bool,
+): void {
+  const prefix = deliveryPrefix();
+  if (messages > 0) finish();
+  groupBegin(frame, length, ip, tcp, udp);
+  linkLength = link;
+  firstVector = vectors;
+  const message = ARENA_TX + TX_HEADERS + ((<usize>messages) << MMSGHDR_SHIFT);
+  store<u64>(message, 0, MMSGHDR_NAME);
+  store<u32>(message, 0, MMSGHDR_NAME_LENGTH);
+  store<u64>(message, absolute(vectorAt(vectors)), MMSGHDR_IOV);
+  store<u64>(message, 0, MMSGHDR_CONTROL);
+  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
+  store<u32>(message, 0, MMSGHDR_FLAGS);
+  putVector(prefix, prefixLength);
+  putVector(frame, length);
+  const row = rowAt(messages);
+  store<u32>(row, 1, TX_SEGMENTS);
+  store<u32>(row, length, TX_LENGTHS);
+  store<u32>(row, 0, TX_SESSIONS);
+  messages++;
+}
+
+/** Ends the last message. Returns how many there are. */
+export function deliveryEnd(): u32 {
+  if (messages > 0) finish();
+  return messages;
+}
+
+/** Writes what could be known only now. */
+function finish(): void {
+  const last = messages - 1;
+  groupFinish(ARENA_TX + TX_PREFIXES + ((<usize>last) << TX_PREFIX_SHIFT), linkLength);
+  groupEnd();
+  const message = ARENA_TX + TX_HEADERS + ((<usize>last) << MMSGHDR_SHIFT);
+  store<u64>(message, vectors - firstVector, MMSGHDR_IOV_COUNT);
+}
+
+function rowAt(i: u32): usize {
+  return ARENA_TX + ((<usize>i) << 2);
+}
+
+function vectorAt(i: u32): usize {
+  return ARENA_TX + TX_IOVECS + ((<usize>i) << IOVEC_SHIFT);
+}
+
+function putVector(octets: usize, length: i32): void {
+  const vector = vectorAt(vectors++);
+  store<u64>(vector, absolute(octets), IOVEC_BASE);
+  store<u64>(vector, length, IOVEC_LENGTH);
+}
