@@ -10,6 +10,7 @@ import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { store, type Effort, type Result } from "./result.ts";
 import { runState } from "./state/suite.ts";
+import { runDelivery } from "./system/delivery.ts";
 import { runFanout } from "./system/fanout.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
@@ -20,12 +21,13 @@ const SUITES: Readonly<Record<string, Run>> = {
   engines: micro("engines"),
   core: micro("core"),
   fanout: runFanout,
+  delivery: runDelivery,
   pseudowire: runPseudowire,
   state: runState,
 };
 
 /** The suites that make network namespaces. */
-const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire", "state"]);
+const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "delivery", "pseudowire", "state"]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {

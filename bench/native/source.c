@@ -1,24 +1,31 @@
-/* Sends ordinary UDP datagrams (no segmentation offload) to a multicast group: as fast as the
- * system takes them, or COUNT of them at RATE a second.
+/* Sends UDP datagrams to a multicast group: as fast as the system takes them, or COUNT of them at
+ * RATE a second.
  *
- *   source CPU ADDRESS GROUP PORT OCTETS SECONDS          saturation
- *   source CPU ADDRESS GROUP PORT OCTETS COUNT RATE       paced
+ *   source [-s SEGMENTS] CPU ADDRESS GROUP PORT OCTETS SECONDS          saturation
+ *   source [-s SEGMENTS] CPU ADDRESS GROUP PORT OCTETS COUNT RATE       paced
  *
+ * They are ordinary datagrams, or with -s trains of SEGMENTS of them (UDP_SEGMENT).
  * CPU is the core to run on, -1 for any. Says "ready" on stderr when it begins. Prints the number of
  * datagrams sent. SIGTERM ends it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
 #include "payload.h"
 
-enum { KINDS = 256, BATCH = 64, MAX_OCTETS = 65507 };
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+
+enum { KINDS = 256, BATCH = 64, MAX_SEGMENTS = 64, MAX_OCTETS = 65507 };
 
 static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
@@ -30,12 +37,20 @@ static double now(void) {
 }
 
 int main(int argc, char **argv) {
+  uint64_t segments = 1;
+  if (argc > 2 && strcmp(argv[1], "-s") == 0) {
+    segments = strtoul(argv[2], NULL, 10);
+    argv += 2;
+    argc -= 2;
+  }
   if (argc != 7 && argc != 8)
-    errx(2, "usage: source CPU ADDRESS GROUP PORT OCTETS SECONDS|COUNT [RATE]");
+    errx(2, "usage: source [-s SEGMENTS] CPU ADDRESS GROUP PORT OCTETS SECONDS|COUNT [RATE]");
   int cpu = atoi(argv[1]);
   size_t octets = strtoul(argv[5], NULL, 10);
   if (octets < SEQUENCE || octets > MAX_OCTETS)
     errx(2, "OCTETS: expected %d to %d", SEQUENCE, MAX_OCTETS);
+  if (segments < 1 || segments > MAX_SEGMENTS || segments * octets > MAX_OCTETS)
+    errx(2, "SEGMENTS: expected 1 to %d, together %d octets at most", MAX_SEGMENTS, MAX_OCTETS);
   uint64_t count = argc == 8 ? strtoull(argv[6], NULL, 10) : UINT64_MAX;
   double seconds = argc == 8 ? 1e9 : strtod(argv[6], NULL);
   double rate = argc == 8 ? strtod(argv[7], NULL) : 0;
@@ -58,14 +73,20 @@ int main(int argc, char **argv) {
     err(1, "IP_MULTICAST_IF");
   if (setsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0)
     err(1, "IP_MULTICAST_TTL");
+  int size = octets;
+  if (segments > 1 && setsockopt(fd, SOL_UDP, UDP_SEGMENT, &size, sizeof size) < 0)
+    err(1, "UDP_SEGMENT");
   if (connect(fd, (struct sockaddr *)&group, sizeof group) < 0) err(1, "connect %s", argv[3]);
 
   static uint8_t payloads[KINDS][MAX_OCTETS]; /* the filler of each value of the lowest octet */
-  struct iovec parts[BATCH];
+  struct iovec parts[KINDS];
   struct mmsghdr messages[BATCH] = {0};
   for (int i = 0; i < KINDS; i++) fill(payloads[i], octets, i);
-  for (int i = 0; i < BATCH; i++)
-    messages[i].msg_hdr = (struct msghdr){.msg_iov = &parts[i], .msg_iovlen = 1};
+  /* Each datagram of a call has a payload of its own. */
+  uint64_t batch = KINDS / segments < BATCH ? KINDS / segments : BATCH;
+  for (uint64_t i = 0; i < batch; i++)
+    messages[i].msg_hdr =
+        (struct msghdr){.msg_iov = &parts[i * segments], .msg_iovlen = segments};
 
   signal(SIGTERM, stop);
   signal(SIGINT, stop);
@@ -77,15 +98,16 @@ int main(int argc, char **argv) {
       nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
       continue;
     }
-    int wanted = rate > 0 ? 1 : BATCH;
-    for (int i = 0; i < wanted; i++) {
+    uint64_t wanted = rate > 0 ? 1 : batch;
+    if (count - sent < segments) messages[0].msg_hdr.msg_iovlen = count - sent;
+    for (uint64_t i = 0; i < wanted * segments; i++) {
       uint8_t *payload = payloads[(sent + i) % KINDS];
       put_sequence(payload, sent + i);
       parts[i] = (struct iovec){.iov_base = payload, .iov_len = octets};
     }
     int done = sendmmsg(fd, messages, wanted, 0);
     if (done < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) err(1, "sendmmsg");
-    if (done > 0) sent += done;
+    for (int i = 0; i < done; i++) sent += messages[i].msg_hdr.msg_iovlen;
   }
   printf("%llu\n", (unsigned long long)sent);
 }

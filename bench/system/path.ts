@@ -15,6 +15,7 @@ import { setTimeout } from "node:timers/promises";
 import { Lab, type Namespace } from "../../src/lab/lab.ts";
 import type { Program } from "../../src/lab/program.ts";
 import { requireTool, run } from "../../src/lab/tool.ts";
+import { taken, type Taken } from "./stack.ts";
 
 export const SOURCE = "10.77.0.1";
 export const INGRESS = "in0";
@@ -103,6 +104,11 @@ export class Path {
     const at = (before + performance.now()) / 2;
     const [, octets, frames] = /far0:\s*(\d+)\s+(\d+)/.exec(text) ?? [];
     return { octets: Number(octets) - Number(frames) * HEADERS, at };
+  }
+
+  /** What the far socket at this place, which is never read, had no room for: see `taken`. */
+  taken(address: string, port: number): Taken {
+    return taken(this.#anchor.pid!, address, port);
   }
 
   /** A folder that goes with the path. */

@@ -167,13 +167,13 @@ async function small({ wire, programs }: Row, window: number): Promise<number> {
   const source = wire.west.namespace.start(programs.source, ["-1", ...stream]);
   await source.ready();
   // The socket's queue must be full before anything is counted.
-  const before = wire.arrived().packets;
+  const before = wire.arrived(SINK).packets;
   const late = performance.now() + PATIENCE;
-  while (wire.arrived().packets === before && performance.now() < late) await setTimeout(50);
+  while (wire.arrived(SINK).packets === before && performance.now() < late) await setTimeout(50);
   await setTimeout(300);
-  const from = wire.arrived();
+  const from = wire.arrived(SINK);
   await setTimeout(window * 1_000);
-  const to = wire.arrived();
+  const to = wire.arrived(SINK);
   source.kill("SIGTERM");
   await outcome(source);
   return ((to.packets - from.packets) / (to.at - from.at)) * 1_000;

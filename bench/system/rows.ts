@@ -19,10 +19,10 @@ const AMT_HEADERS = 2 + 20 + 8;
 const VXLAN_HEADERS = 8 + 14 + 20 + 8;
 
 /** The core that the source has for itself; -1 on a machine with only one. */
-const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
+export const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 
 /** Before anything else that runs on the machine, so that it disturbs little. */
-const FIRST = ["nice", "-n", "-20"];
+export const FIRST = ["nice", "-n", "-20"];
 
 /** Milliseconds that a program which ends by itself may take. */
 const PATIENCE = 60_000;

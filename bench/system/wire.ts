@@ -4,9 +4,9 @@
  *
  *     west: wire0, under0 ── under0, wire0: east
  */
-import { readFileSync } from "node:fs";
 import { Lab, type Namespace } from "../../src/lab/lab.ts";
 import type { Program } from "../../src/lab/program.ts";
+import { taken, type Taken } from "./stack.ts";
 
 export const UNDER = "under0";
 export const DEVICE = "wire0";
@@ -76,19 +76,9 @@ export class Wire {
     }
   }
 
-  /**
-   * UDP datagrams that have reached the eastern host's stack so far, and when that was read. There
-   * must be a socket that takes none of them: what its queue has no room for is counted.
-   */
-  arrived(): { readonly packets: number; readonly at: number } {
-    const before = performance.now();
-    const text = readFileSync(`/proc/${this.#anchor.pid}/net/snmp`, "utf8");
-    const at = (before + performance.now()) / 2;
-    const [names = [], values = []] = text
-      .split("\n")
-      .filter((line) => line.startsWith("Udp:"))
-      .map((line) => line.split(" "));
-    return { packets: Number(values[names.indexOf("InErrors")]), at };
+  /** What the socket at `port` of the eastern end, which is never read, had no room for: see `taken`. */
+  arrived(port: number): Taken {
+    return taken(this.#anchor.pid!, this.east.inner, port);
   }
 
   /** Ends every program and removes the namespaces. */
