@@ -12,6 +12,7 @@ import { store, type Effort, type Result } from "./result.ts";
 import { runState } from "./state/suite.ts";
 import { runDelivery } from "./system/delivery.ts";
 import { runFanout } from "./system/fanout.ts";
+import { runLatency } from "./system/latency.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
@@ -23,11 +24,18 @@ const SUITES: Readonly<Record<string, Run>> = {
   fanout: runFanout,
   delivery: runDelivery,
   pseudowire: runPseudowire,
+  latency: runLatency,
   state: runState,
 };
 
 /** The suites that make network namespaces. */
-const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "delivery", "pseudowire", "state"]);
+const IN_NAMESPACES: ReadonlySet<string> = new Set([
+  "fanout",
+  "delivery",
+  "pseudowire",
+  "latency",
+  "state",
+]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {

@@ -11,6 +11,7 @@ import { spread, type Spread } from "./statistics.ts";
 export const UNITS = {
   "ns/packet": "less is better",
   "ns/operation": "less is better",
+  ns: "less is better",
   "packets/s": "more is better",
   "bits/s": "more is better",
   "updates/s": "more is better",

@@ -7,8 +7,16 @@ function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
-/** How values of a unit are spelled: from which value on, divided by what, with which name. */
-const SCALES: Readonly<Record<Unit, readonly (readonly [number, number, string])[]>> = {
+/** How values are spelled: from which value on, divided by what, with which name. */
+type Scale = readonly (readonly [number, number, string])[];
+
+const DURATIONS: Scale = [
+  [1e6, 1e6, "ms"],
+  [1e4, 1e3, "µs"],
+  [0, 1, "ns"],
+];
+
+const SCALES: Readonly<Record<Unit, Scale>> = {
   "packets/s": [
     [1e6, 1e6, "Mpps"],
     [1e3, 1e3, "kpps"],
@@ -25,21 +33,14 @@ const SCALES: Readonly<Record<Unit, readonly (readonly [number, number, string])
     [0, 1, "octets"],
   ],
   packets: [[0, 1, "packets"]],
-  "ns/packet": [
-    [1e6, 1e6, "ms"],
-    [1e4, 1e3, "µs"],
-    [0, 1, "ns"],
-  ],
-  "ns/operation": [
-    [1e6, 1e6, "ms"],
-    [1e4, 1e3, "µs"],
-    [0, 1, "ns"],
-  ],
+  "ns/packet": DURATIONS,
+  "ns/operation": DURATIONS,
+  ns: DURATIONS,
 };
 
 /** A value with its unit, scaled: "124 ns", "12.4 µs", "2.78 Mpps". */
 function amount(value: number, unit: Unit): string {
-  const [, divisor, name] = SCALES[unit].find(([from]) => value >= from)!;
+  const [, divisor, name] = SCALES[unit].find(([from]) => value >= from) ?? SCALES[unit].at(-1)!;
   return `${digits(value / divisor)} ${name}`;
 }
 

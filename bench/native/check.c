@@ -3,20 +3,13 @@
  *   check ADDRESS PORT SKIP PAYLOAD [SOURCE INTERFACE]
  *
  * ADDRESS is the gateway's own, or a group that is joined for one SOURCE on the interface with the
- * address INTERFACE. SKIP octets of each datagram stand before the payload (2 of AMT and 28 of IP and UDP, say). Says
- * "ready" on stderr. On SIGTERM it reads what is there still, ends, and prints how many came, how
- * many of them were `wrong` in length or content, how many came `late` (a number not above the one
- * before), and how many numbers were `missing` between the first and the last. */
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <err.h>
-#include <errno.h>
+ * address INTERFACE. SKIP octets of each datagram stand before the payload (2 of AMT and 28 of IP
+ * and UDP, say). Says "ready" on stderr. On SIGTERM it reads what is there still, ends, and prints
+ * how many came, how many of them were `wrong` in length or content, how many came `late` (a number
+ * not above the one before), and how many numbers were `missing` between the first and the last. */
+#include "listen.h"
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include "payload.h"
 
 static volatile sig_atomic_t stopped;
@@ -26,24 +19,7 @@ int main(int argc, char **argv) {
   if (argc != 5 && argc != 7)
     errx(2, "usage: check ADDRESS PORT SKIP PAYLOAD [SOURCE INTERFACE]");
   size_t skip = strtoul(argv[3], NULL, 10), payload = strtoul(argv[4], NULL, 10);
-  struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[2]))};
-  if (inet_pton(AF_INET, argv[1], &local.sin_addr) != 1)
-    errx(2, "ADDRESS: expected IPv4, got %s", argv[1]);
-  int fd = socket(AF_INET, SOCK_DGRAM, 0), room = 64 << 20;
-  if (fd < 0) err(1, "socket");
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof room) < 0) err(1, "SO_RCVBUFFORCE");
-  int shared = argc == 7; /* another listener may have joined at this port */
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared) < 0)
-    err(1, "SO_REUSEADDR");
-  struct timeval wait = {.tv_usec = 100000}; /* a signal may come just before recv */
-  if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait) < 0) err(1, "SO_RCVTIMEO");
-  struct ip_mreq_source join = {.imr_multiaddr = local.sin_addr};
-  if (argc == 7 && (inet_pton(AF_INET, argv[5], &join.imr_sourceaddr) != 1 ||
-                    inet_pton(AF_INET, argv[6], &join.imr_interface) != 1))
-    errx(2, "SOURCE INTERFACE: expected IPv4, got %s %s", argv[5], argv[6]);
-  if (argc == 7 && setsockopt(fd, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &join, sizeof join) < 0)
-    err(1, "IP_ADD_SOURCE_MEMBERSHIP");
-  if (bind(fd, (struct sockaddr *)&local, sizeof local) < 0) err(1, "bind %s:%s", argv[1], argv[2]);
+  int fd = listen_on(argv[1], argv[2], argc == 7 ? argv[5] : NULL, argc == 7 ? argv[6] : NULL);
   struct sigaction action = {.sa_handler = stop};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);

@@ -1,10 +1,10 @@
 /** The small C programs of `bench/native`, built with the system's compiler into `.cache/bench`. */
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { requireTool, run } from "../../src/lab/tool.ts";
 import { ROOT } from "../machine.ts";
 
-export const PROGRAMS = ["source", "trains", "check", "pseudowire"] as const;
+export const PROGRAMS = ["source", "trains", "check", "pseudowire", "latency"] as const;
 export type Native = (typeof PROGRAMS)[number];
 
 /** Paths of the programs, built where they are older than their source. */
@@ -17,10 +17,9 @@ function build(name: Native): string {
   const folder = path.join(ROOT, "bench/native");
   const source = path.join(folder, `${name}.c`);
   const program = path.join(ROOT, ".cache/bench", name);
-  const newest = Math.max(
-    statSync(source).mtimeMs,
-    statSync(path.join(folder, "payload.h")).mtimeMs,
-  );
+  const headers = readdirSync(folder).filter((file) => file.endsWith(".h"));
+  const read = [source, ...headers.map((file) => path.join(folder, file))];
+  const newest = Math.max(...read.map((file) => statSync(file).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program;
   mkdirSync(path.dirname(program), { recursive: true });
   // The package that brings the C library's headers, too.

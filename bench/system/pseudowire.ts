@@ -209,7 +209,7 @@ abstract class Row {
 }
 
 /** Culvert's L2TPv3 over UDP, set up by the words of `ip l2tp`. */
-class CulvertWire extends Row {
+export class CulvertWire extends Row {
   readonly name = "culvert";
 
   async start(): Promise<void> {
