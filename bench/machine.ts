@@ -1,12 +1,9 @@
 /** Where and with what a benchmark ran; it stands in every result. */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
-
-/** The repository's root, seen from `dist/bench`. */
-export const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+import { CHECKOUT, ROOT } from "./places.ts";
 
 export interface Machine {
   readonly cpu: string;
@@ -25,8 +22,10 @@ export interface Machine {
 
 export function describeMachine(): Machine {
   const versions: Record<string, string> = {};
-  for (const name of ["assemblyscript", "benchmark", "koffi", "typescript"])
-    versions[name] = packageVersion(path.join(ROOT, "node_modules", name));
+  for (const name of ["assemblyscript", "benchmark", "koffi", "typescript"]) {
+    const folder = packageFolder(name);
+    if (folder !== undefined) versions[name] = packageVersion(folder);
+  }
   versions["culvert"] = packageVersion(ROOT);
   const compiler = firstLine("cc", "--version");
   if (compiler !== undefined) versions["cc"] = compiler;
@@ -43,12 +42,22 @@ export function describeMachine(): Machine {
   };
 }
 
+/** Where a package is: in the nearest folder of packages that has it. */
+function packageFolder(name: string): string | undefined {
+  for (let at = ROOT; ; at = path.dirname(at)) {
+    const folder = path.join(at, "node_modules", name);
+    if (existsSync(folder)) return folder;
+    if (at === path.dirname(at)) return undefined;
+  }
+}
+
 function packageVersion(folder: string): string {
   const text = readFileSync(path.join(folder, "package.json"), "utf8");
   return (JSON.parse(text) as { version: string }).version;
 }
 
 function commit(): string {
+  if (!CHECKOUT) return "none: an installed package";
   const hash = firstLine("git", "rev-parse", "HEAD");
   if (hash === undefined) return "unknown";
   // Results of an earlier suite of the same run are no change to what is measured.

@@ -1,11 +1,12 @@
 /**
  * What a benchmark leaves behind: figures, and ratios of figures that were taken side by side in
- * one run. One file for each suite, `bench/results/<suite>.json`; `docs/performance.md` quotes
- * nothing else.
+ * one run. One file for each suite, in a checkout `bench/results/<suite>.json`;
+ * `docs/performance.md` quotes nothing else.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { ROOT, type Machine } from "./machine.ts";
+import type { Machine } from "./machine.ts";
+import { RESULTS } from "./places.ts";
 import { spread, type Spread } from "./statistics.ts";
 
 export const UNITS = {
@@ -102,9 +103,17 @@ export function reached(spreadOf: Spread, goal: Goal): boolean {
 
 /** Writes the result beside the others and returns the file's path. */
 export function store(result: Result): string {
-  const folder = path.join(ROOT, "bench/results");
-  mkdirSync(folder, { recursive: true });
-  const file = path.join(folder, `${result.suite}.json`);
-  writeFileSync(file, `${JSON.stringify(result, undefined, 2)}\n`);
-  return file;
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(fileOf(result.suite), `${JSON.stringify(result, undefined, 2)}\n`);
+  return fileOf(result.suite);
+}
+
+/** The stored result of a suite; undefined if there is none. */
+export function load(suite: string): Result | undefined {
+  const file = fileOf(suite);
+  return existsSync(file) ? (JSON.parse(readFileSync(file, "utf8")) as Result) : undefined;
+}
+
+function fileOf(suite: string): string {
+  return path.join(RESULTS, `${suite}.json`);
 }

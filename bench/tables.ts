@@ -3,7 +3,7 @@ import { reached, type Figure, type Ratio, type Result, type Unit } from "./resu
 import type { Spread } from "./statistics.ts";
 
 /** A number with three digits that count. */
-function digits(value: number): string {
+export function digits(value: number): string {
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 }
 
@@ -39,7 +39,7 @@ const SCALES: Readonly<Record<Unit, Scale>> = {
 };
 
 /** A value with its unit, scaled: "124 ns", "12.4 µs", "2.78 Mpps". */
-function amount(value: number, unit: Unit): string {
+export function amount(value: number, unit: Unit): string {
   const [, divisor, name] = SCALES[unit].find(([from]) => value >= from) ?? SCALES[unit].at(-1)!;
   return `${digits(value / divisor)} ${name}`;
 }
@@ -95,16 +95,21 @@ export function tablesOf(result: Result): string[][][] {
     grid(pairs, "times as fast", between, (one) => spelled(one, digits)),
     grid(others, "times as fast", between, (one) => spelled(one, digits)),
     grid(allocating, "heap octets for each", subject, (one) => one.allocated!.toFixed(0)),
-    goals(result),
+    goalTable(result),
   ].filter((table) => table.length > 0);
 }
 
-function goals({ figures, ratios }: Result): string[][] {
-  const rows = [
+function goalTable(result: Result): string[][] {
+  const rows = goalRows(result);
+  return rows.length === 0 ? [] : [["goal", "of", "asked", "median", ""], ...rows];
+}
+
+/** What was asked, of whom, how much, what came, and whether that is "reached" or "missed". */
+export function goalRows({ figures, ratios }: Result): string[][] {
+  return [
     ...figures.flatMap((one) => goal(one, one.subject, (value) => amount(value, one.unit))),
     ...ratios.flatMap((one) => goal(one, `${one.subject} / ${one.over}`, digits)),
   ];
-  return rows.length === 0 ? [] : [["goal", "of", "asked", "median", ""], ...rows];
 }
 
 function goal(one: Figure | Ratio, of: string, spell: (value: number) => string): string[][] {

@@ -4,7 +4,8 @@
  */
 import path from "node:path";
 import { run } from "../../src/lab/tool.ts";
-import { describeMachine, ROOT } from "../machine.ts";
+import { describeMachine } from "../machine.ts";
+import { ROOT } from "../places.ts";
 import { figure, type Effort, type Figure, type Result } from "../result.ts";
 import { spread } from "../statistics.ts";
 import { rate, witness, type Timing } from "../system/fanout.ts";

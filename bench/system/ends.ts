@@ -8,10 +8,10 @@ import path from "node:path";
 import { AMT_PORT } from "../../assembly/layout/amt.ts";
 import type { Namespace } from "../../src/lab/lab.ts";
 import type { Program } from "../../src/lab/program.ts";
-import { ROOT } from "../machine.ts";
+import { ROOT } from "../places.ts";
 import type { Native } from "./native.ts";
 import { FAR, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, type Path } from "./path.ts";
-import { FIRST, GROUP, GROUP_PORT, PAYLOAD } from "./rows.ts";
+import { FIRST, GROUP, GROUP_PORT, launch, PAYLOAD } from "./rows.ts";
 import type { Taken } from "./stack.ts";
 
 /** The gateway's device and its address. */
@@ -56,8 +56,7 @@ export abstract class Ends {
   }
 
   protected async launch(role: string, host: Namespace, words: readonly string[]): Promise<void> {
-    const [program = "", ...args] = [...FIRST, "env", ...this.environment, ...words];
-    const started = host.start(program, args);
+    const started = launch(host, [...FIRST, "env", ...this.environment, ...words]);
     this.daemons.set(role, started);
     await started.ready();
   }

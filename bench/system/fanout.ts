@@ -12,7 +12,8 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
-import { describeMachine, ROOT } from "../machine.ts";
+import { describeMachine } from "../machine.ts";
+import { ROOT } from "../places.ts";
 import {
   figure,
   sideBySide,

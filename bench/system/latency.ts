@@ -12,7 +12,7 @@ import { CulvertEnds, INNER } from "./ends.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { Path, SOURCE } from "./path.ts";
 import { CulvertWire } from "./pseudowire.ts";
-import { FIRST, GROUP, outcome, PAYLOAD } from "./rows.ts";
+import { FIRST, GROUP, launch, outcome, PAYLOAD } from "./rows.ts";
 import { Wire } from "./wire.ts";
 
 interface Timing {
@@ -129,12 +129,12 @@ function figuresOf(measured: ReadonlyMap<Row, readonly Measured[]>, count: numbe
 
 async function measure(row: Row, programs: Programs, seconds: number): Promise<Measured> {
   const join = row.joinAt === undefined ? [] : [row.local, row.joinAt];
-  const [first = "", ...rest] = [...FIRST, programs.latency];
+  const program = [...FIRST, programs.latency];
   const place = [row.target, String(PORT)];
-  const receiver = row.to.start(first, [...rest, "receive", ...place, ...join]);
+  const receiver = launch(row.to, [...program, "receive", ...place, ...join]);
   await receiver.ready();
   const load = [PAYLOAD, Math.floor(RATE * seconds), RATE].map(String);
-  await outcome(row.from.start(first, [...rest, "send", row.local, ...place, ...load]));
+  await outcome(launch(row.from, [...program, "send", row.local, ...place, ...load]));
   await setTimeout(QUIET);
   receiver.kill("SIGTERM");
   const measured = JSON.parse(await outcome(receiver)) as Measured;

@@ -1,8 +1,8 @@
-/** The small C programs of `bench/native`, built with the system's compiler into `.cache/bench`. */
+/** The small C programs of `bench/native`, built with the system's compiler into `WORK`. */
 import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { requireTool, run } from "../../src/lab/tool.ts";
-import { ROOT } from "../machine.ts";
+import { ROOT, WORK } from "../places.ts";
 
 export const PROGRAMS = ["source", "trains", "check", "pseudowire", "latency"] as const;
 export type Native = (typeof PROGRAMS)[number];
@@ -16,14 +16,18 @@ export function buildPrograms(): Record<Native, string> {
 function build(name: Native): string {
   const folder = path.join(ROOT, "bench/native");
   const source = path.join(folder, `${name}.c`);
-  const program = path.join(ROOT, ".cache/bench", name);
+  const program = path.join(WORK, name);
   const headers = readdirSync(folder).filter((file) => file.endsWith(".h"));
   const read = [source, ...headers.map((file) => path.join(folder, file))];
   const newest = Math.max(...read.map((file) => statSync(file).mtimeMs));
   if (existsSync(program) && statSync(program).mtimeMs > newest) return program;
   mkdirSync(path.dirname(program), { recursive: true });
-  // The package that brings the C library's headers, too.
-  const compiler = requireTool("cc", "build-essential");
-  run(compiler, ["-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source]);
+  run(requireCompiler(), ["-O2", "-Wall", "-Wextra", "-Werror", "-o", program, source]);
   return program;
+}
+
+/** The system's C compiler. Throws ToolError if it is absent and cannot be installed. */
+export function requireCompiler(): string {
+  // The package that brings the C library's headers, too.
+  return requireTool("cc", "build-essential");
 }

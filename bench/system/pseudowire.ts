@@ -8,10 +8,11 @@ import { setTimeout } from "node:timers/promises";
 import path from "node:path";
 import type { Program } from "../../src/lab/program.ts";
 import { requireTool } from "../../src/lab/tool.ts";
-import { describeMachine, ROOT } from "../machine.ts";
+import { describeMachine } from "../machine.ts";
+import { ROOT } from "../places.ts";
 import { figure, sideBySide, type Effort, type Figure, type Goal, type Result } from "../result.ts";
 import { buildPrograms, type Native } from "./native.ts";
-import { outcome } from "./rows.ts";
+import { FIRST, launch, outcome } from "./rows.ts";
 import { DEVICE, UNDER, Wire, type End } from "./wire.ts";
 
 interface Timing {
@@ -35,9 +36,6 @@ const PATIENCE = 30_000;
 
 /** UDP port that small packets are for. */
 const SINK = 9_000;
-
-/** Before anything else that runs on the machine, so that it disturbs little. */
-const FIRST = ["nice", "-n", "-20"];
 
 interface Case {
   readonly name: string;
@@ -201,8 +199,7 @@ abstract class Row {
   }
 
   protected async launch(end: End, words: readonly string[]): Promise<Program> {
-    const [program = "", ...args] = [...FIRST, ...words];
-    const started = end.namespace.start(program, args);
+    const started = launch(end.namespace, [...FIRST, ...words]);
     await started.ready();
     return started;
   }

@@ -4,7 +4,7 @@ import path from "node:path";
 import { AMT_PORT } from "../../assembly/layout/amt.ts";
 import type { ServiceStatus } from "../../src/runtime/service.ts";
 import type { Host, Program } from "../../src/lab/program.ts";
-import { ROOT } from "../machine.ts";
+import { ROOT } from "../places.ts";
 import type { Native } from "./native.ts";
 import { CROWD, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, WITNESS, type Path } from "./path.ts";
 
@@ -27,7 +27,8 @@ export const FIRST = ["nice", "-n", "-20"];
 /** Milliseconds that a program which ends by itself may take. */
 const PATIENCE = 60_000;
 
-function launch(host: Host, [program = "", ...args]: readonly string[]): Program {
+/** Starts a program by its command line. */
+export function launch(host: Host, [program = "", ...args]: readonly string[]): Program {
   return host.start(program, args);
 }
 

@@ -67,6 +67,12 @@ export const COMMANDS: readonly CommandRow[] = [
     load: () => import("./demo.ts"),
   },
   {
+    name: "bench",
+    summary: "measure how fast Culvert is on this host, beside what else there is",
+    example: "culvert bench fanout --quick",
+    load: () => import("./bench.ts"),
+  },
+  {
     name: "doctor",
     summary: "check what this host offers and say how to mend what it lacks",
     example: "culvert doctor",

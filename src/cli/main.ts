@@ -18,5 +18,6 @@ process.exitCode = await culvert(process.argv.slice(2), {
   },
   probes: async () => (await import("../os/probe.ts")).probeHost(),
   demo: async (args) => (await import("../demo/index.ts")).runDemo(args),
+  bench: async (args) => (await import("../../bench/index.ts")).runBench(args),
 });
 setTimeout(() => process.exit(), GRACE).unref();

@@ -15,4 +15,6 @@ export interface Parts {
   readonly probes: () => Promise<readonly Probe[]>;
   /** Runs the demonstration with its own arguments; gives the exit code. */
   readonly demo: (args: readonly string[]) => Promise<number>;
+  /** Runs benchmarks with their own arguments; gives the exit code. */
+  readonly bench: (args: readonly string[]) => Promise<number>;
 }

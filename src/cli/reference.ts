@@ -169,6 +169,7 @@ async function flagParts(): Promise<string[]> {
       starters: () => Promise.reject(new Error("the page starts nothing")),
       probes: () => Promise.resolve([]),
       demo: () => Promise.resolve(0),
+      bench: () => Promise.resolve(0),
     });
     const rows = command.options.map(({ flags, description }) => [`\`${flags}\``, description]);
     if (rows.length > 0) parts.push(`## ${name}`, markdownTable(["Flag", "Meaning"], rows));

@@ -1,35 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { figure, ratio, type Result } from "../../bench/result.ts";
 import { markdown, plain, tablesOf } from "../../bench/tables.ts";
-
-const fast = figure(
-  { case: "sum", subject: "new", unit: "ns/packet", octets: 100, goal: { atMost: 4 } },
-  [4, 5, 6],
-);
-const slow = figure({ case: "sum", subject: "old", unit: "ns/packet", octets: 100 }, [20, 20, 12]);
-const lone = figure({ case: "copy", subject: "old", unit: "ns/packet" }, [12_345]);
-
-const result: Result = {
-  suite: "demo",
-  takenAt: "2026-01-01T00:00:00.000Z",
-  effort: "full",
-  machine: {
-    cpu: "a cpu",
-    cores: 2,
-    memoryGiB: 1,
-    kernel: "Linux",
-    node: "v20",
-    v8: "11",
-    versions: {},
-    commit: "c0ffee",
-    load: 0,
-  },
-  settings: {},
-  figures: [fast, slow, lone],
-  ratios: [ratio(fast, slow, { atLeast: 2 })],
-  notes: [],
-};
+import { result } from "./demo-result.ts";
 
 test("a result gives a row for each case and a column for each subject", () => {
   assert.deepEqual(tablesOf(result), [

@@ -151,9 +151,10 @@ test("doctor lists what it found and fails if anything does", async (t) => {
   assert.equal((await host.run(["doctor"], "healthy")).code, 0);
 });
 
-test("demo gets all its arguments and gives its exit code", async (t) => {
-  const host = new Host(t);
-  assert.equal((await host.run(["demo", "--help"])).code, 1);
-  assert.equal((await host.run(["demo", "--rate", "5"])).code, 2);
-  assert.equal((await host.run(["demo"])).code, 0);
-});
+for (const name of ["demo", "bench"])
+  test(`${name} gets all its arguments and gives its exit code`, async (t) => {
+    const host = new Host(t);
+    assert.equal((await host.run([name, "--help"])).code, 1);
+    assert.equal((await host.run([name, "--rate", "5"])).code, 2);
+    assert.equal((await host.run([name])).code, 0);
+  });

@@ -89,4 +89,5 @@ process.exitCode = await culvert(process.argv.slice(2), {
     }),
   probes: () => Promise.resolve(behaviour === "healthy" ? PROBES.slice(0, 1) : PROBES),
   demo: (args) => Promise.resolve(args.length),
+  bench: (args) => Promise.resolve(args.length),
 });
