@@ -18,6 +18,7 @@ import { runDelivery } from "./system/delivery.ts";
 import { runFanout } from "./system/fanout.ts";
 import { runLatency } from "./system/latency.ts";
 import { requireCompiler } from "./system/native.ts";
+import { runProfile } from "./system/profile.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
@@ -35,6 +36,7 @@ const SUITES: Readonly<Record<string, Bench>> = {
   delivery: system(runDelivery, "one stream through a relay and a gateway to a listener's host"),
   pseudowire: system(runPseudowire, "TCP and small frames through an L2TPv3 pseudowire"),
   latency: system(runLatency, "what a tunnel adds to a datagram's time"),
+  profile: system(runProfile, "where a lane's time goes at saturation"),
   state: system(runState, "100,000 gateways that join and renew"),
 };
 

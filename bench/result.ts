@@ -13,6 +13,7 @@ export const UNITS = {
   "ns/packet": "less is better",
   "ns/operation": "less is better",
   ns: "less is better",
+  "%": "more is better",
   "packets/s": "more is better",
   "bits/s": "more is better",
   "updates/s": "more is better",

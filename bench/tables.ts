@@ -27,6 +27,7 @@ const SCALES: Readonly<Record<Unit, Scale>> = {
     [0, 1e6, "Mbit/s"],
   ],
   "updates/s": [[0, 1, "updates/s"]],
+  "%": [[0, 1, "%"]],
   octets: [
     [1e6, 1e6, "MB"],
     [1e3, 1e3, "kB"],

@@ -25,8 +25,8 @@ export abstract class Ends {
   constructor(
     readonly path: Path,
     readonly programs: Record<Native, string>,
-    /** Variables of the daemons' environment, as `env` takes them. */
-    readonly environment: readonly string[] = [],
+    /** Flags of Node for Culvert's daemons, by role. */
+    readonly flags: Readonly<Record<string, readonly string[]>> = {},
   ) {}
 
   /** The programs that carry packets, by role. */
@@ -56,7 +56,7 @@ export abstract class Ends {
   }
 
   protected async launch(role: string, host: Namespace, words: readonly string[]): Promise<void> {
-    const started = launch(host, [...FIRST, "env", ...this.environment, ...words]);
+    const started = launch(host, [...FIRST, ...words]);
     this.daemons.set(role, started);
     await started.ready();
   }
@@ -76,7 +76,8 @@ export class CulvertEnds extends Ends {
     const { relay, far, folder } = this.path;
     const daemon = (role: string, host: Namespace, ...words: string[]) => {
       const control = ["--control", path.join(folder, `${role}.sock`)];
-      return this.launch(role, host, [...COMMAND, role, ...control, ...words]);
+      const node = [process.execPath, ...(this.flags[role] ?? []), COMMAND];
+      return this.launch(role, host, [...node, role, ...control, ...words]);
     };
     await daemon("relay", relay, "--local", RELAY, "--ingress", INGRESS);
     const device = ["--tun", DEVICE, "--address", `${INNER}/32`];
@@ -84,7 +85,7 @@ export class CulvertEnds extends Ends {
   }
 }
 
-const COMMAND = [process.execPath, path.join(ROOT, "dist/src/cli/main.js")] as const;
+const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
 
 /** The kernel's VXLAN driver: the ingress and the tunnel are ports of a bridge. */
 export class VxlanEnds extends Ends {
