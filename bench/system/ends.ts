@@ -11,7 +11,7 @@ import type { Program } from "../../src/lab/program.ts";
 import { ROOT } from "../places.ts";
 import type { Native } from "./native.ts";
 import { FAR, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, type Path } from "./path.ts";
-import { FIRST, GROUP, GROUP_PORT, launch, PAYLOAD } from "./rows.ts";
+import { COMMAND, FIRST, GROUP, GROUP_PORT, launch, PAYLOAD } from "./rows.ts";
 import type { Taken } from "./stack.ts";
 
 /** The gateway's device and its address. */
@@ -84,8 +84,6 @@ export class CulvertEnds extends Ends {
     await daemon("gateway", far, "--local", FAR, "--relay", RELAY, ...device);
   }
 }
-
-const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
 
 /** The kernel's VXLAN driver: the ingress and the tunnel are ports of a bridge. */
 export class VxlanEnds extends Ends {

@@ -9,11 +9,9 @@
  * and to the sink in the right number; and again, at saturation, in order and octet for octet.
  */
 import { existsSync } from "node:fs";
-import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
 import { describeMachine } from "../machine.ts";
-import { ROOT } from "../places.ts";
 import {
   figure,
   sideBySide,
@@ -28,6 +26,7 @@ import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS, type Arrived } from "./path.ts";
 import {
   CallsRow,
+  COMMAND,
   CulvertRow,
   DgramRow,
   FIRST_GATEWAY,
@@ -113,7 +112,7 @@ type MakeRow = (gateways: number, cut: boolean, programs: Record<Native, string>
 /** The rows that this machine can show; a missing one is noted. */
 function rowKinds(notes: string[]): MakeRow[] {
   const kinds: (new (...args: ConstructorParameters<typeof VxlanRow>) => Row)[] = [];
-  if (existsSync(path.join(ROOT, "dist/src/cli/main.js"))) kinds.push(CulvertRow, CallsRow);
+  if (existsSync(COMMAND)) kinds.push(CulvertRow, CallsRow);
   else notes.push("the culvert row is left out: dist/src/cli/main.js is not built");
   kinds.push(TrainsRow, VxlanRow, DgramRow);
   return kinds.map(
@@ -168,17 +167,29 @@ async function measure(
 }
 
 /** Datagrams a second that reach the far namespace at saturation. */
-export async function rate(row: Row, timing: Timing): Promise<number> {
+export function rate(row: Row, { ramp, window }: Timing): Promise<number> {
+  return atSaturation(row, ramp, async () => {
+    const from = row.path.arrived();
+    await setTimeout(window);
+    const to = row.path.arrived();
+    const datagrams = (to.octets - from.octets) / (row.headers + PAYLOAD);
+    if (datagrams === 0) throw new Error(`${row.name}: nothing arrived`);
+    return (datagrams / (to.at - from.at)) * 1000;
+  });
+}
+
+/** Runs `during` while the row is under load, `ramp` milliseconds after that began. */
+export async function atSaturation<T>(
+  row: Row,
+  ramp: number,
+  during: () => Promise<T>,
+): Promise<T> {
   const load = await begin(row);
-  await setTimeout(timing.ramp);
-  const from = row.path.arrived();
-  await setTimeout(timing.window);
-  const to = row.path.arrived();
+  await setTimeout(ramp);
+  const result = await during();
   await end(load);
   await quiet(row);
-  const datagrams = (to.octets - from.octets) / (row.headers + PAYLOAD);
-  if (datagrams === 0) throw new Error(`${row.name}: nothing arrived`);
-  return (datagrams / (to.at - from.at)) * 1000;
+  return result;
 }
 
 /** What `check.c` prints. */
@@ -215,10 +226,7 @@ async function provePaced(row: Row): Promise<void> {
 /** At saturation datagrams are lost, but what arrives is right and in order. */
 async function proveSaturated(row: Row, timing: Timing): Promise<void> {
   const seen = await witness(row, async () => {
-    const load = await begin(row);
-    await setTimeout(timing.ramp + timing.window);
-    await end(load);
-    await quiet(row);
+    await atSaturation(row, timing.ramp, () => setTimeout(timing.window));
   });
   // The native row sends the same octets over and over, so its numbers start anew.
   const late = row instanceof TrainsRow ? 0 : seen.late;

@@ -12,7 +12,7 @@ import { describeMachine } from "../machine.ts";
 import { ROOT } from "../places.ts";
 import { figure, sideBySide, type Effort, type Figure, type Goal, type Result } from "../result.ts";
 import { buildPrograms, type Native } from "./native.ts";
-import { FIRST, launch, outcome } from "./rows.ts";
+import { COMMAND, FIRST, launch, outcome } from "./rows.ts";
 import { DEVICE, UNDER, Wire, type End } from "./wire.ts";
 
 interface Timing {
@@ -212,7 +212,7 @@ export class CulvertWire extends Row {
   async start(): Promise<void> {
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
-      await this.launch(here, [...COMMAND, "run", ...control]);
+      await this.launch(here, [process.execPath, COMMAND, "run", ...control]);
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
@@ -221,8 +221,8 @@ export class CulvertWire extends Row {
         `add session name ${DEVICE} ${session} l2spec_type none`,
       ])
         await outcome(
-          here.namespace.start(COMMAND[0], [
-            ...COMMAND.slice(1),
+          here.namespace.start(process.execPath, [
+            COMMAND,
             "l2tp",
             ...control,
             ...words.split(" "),
@@ -231,8 +231,6 @@ export class CulvertWire extends Row {
     }
   }
 }
-
-const COMMAND = [process.execPath, path.join(ROOT, "dist/src/cli/main.js")] as const;
 
 /** The same system calls in C, and nothing else. */
 class NativeWire extends Row {

@@ -24,6 +24,9 @@ export const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 /** Before anything else that runs on the machine, so that it disturbs little. */
 export const FIRST = ["nice", "-n", "-20"];
 
+/** What `culvert` runs. */
+export const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
+
 /** Milliseconds that a program which ends by itself may take. */
 const PATIENCE = 60_000;
 
@@ -104,18 +107,28 @@ export class CulvertRow extends Row {
   /** Whether it reads its ingress by a packet ring. */
   protected readonly ring: "on" | "off" = "on";
   readonly #control = path.join(this.path.folder, "relay.sock");
+  /** Flags of Node for the relay. */
+  flags: readonly string[] = [];
+  #relay: Program | undefined;
+
+  /** The relay, once it is started. */
+  get relay(): Program {
+    if (this.#relay === undefined) throw new Error("the relay is not started");
+    return this.#relay;
+  }
 
   async start(): Promise<void> {
     const relay = launch(
       this.path.relay,
       this.pinned([
-        ...this.#command("relay", "--control", this.#control),
+        ...[process.execPath, ...this.flags, COMMAND, "relay", "--control", this.#control],
         ...["--local", RELAY, "--ingress", INGRESS, "--ingress-ring", this.ring],
         ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
         // Longer than a run, since the silent gateways renew nothing.
         ...["--query-interval", "3600"],
       ]),
     );
+    this.#relay = relay;
     await relay.ready();
     const join = launch(this.path.far, [
       ...[process.execPath, this.program("join.js"), RELAY, String(AMT_PORT)],
@@ -152,15 +165,11 @@ export class CulvertRow extends Row {
   }
 
   async #status(): Promise<Status> {
-    const command = this.#command("status", "--json", "--control", this.#control);
+    const command = [process.execPath, COMMAND, "status", "--json", "--control", this.#control];
     const text = await outcome(launch(this.path.relay, command));
     const [service] = JSON.parse(text) as Status[];
     if (service === undefined) throw new Error("culvert status shows no service");
     return service;
-  }
-
-  #command(...words: string[]): string[] {
-    return [process.execPath, path.join(ROOT, "dist/src/cli/main.js"), ...words];
   }
 }
 

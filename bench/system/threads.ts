@@ -62,8 +62,8 @@ export function profiling(folder: string): string[] {
   return ["--cpu-prof", `--cpu-prof-dir=${folder}`];
 }
 
-/** The share of WebAssembly in the busy time between two points in time; 0 if nothing was busy. */
-export function coreShare(profile: Profile, from: number, to: number): number {
+/** The share of WebAssembly in the busy time between two points in time; none if nothing was busy. */
+export function coreShare(profile: Profile, from: number, to: number): number[] {
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
   let [at, core, busy] = [profile.startTime, 0, 0];
   for (const [i, id] of profile.samples.entries()) {
@@ -74,5 +74,5 @@ export function coreShare(profile: Profile, from: number, to: number): number {
     busy += spent;
     if (url.startsWith("wasm:")) core += spent;
   }
-  return busy === 0 ? 0 : core / busy;
+  return busy === 0 ? [] : [core / busy];
 }

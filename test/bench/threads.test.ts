@@ -16,8 +16,8 @@ test("the core's share is WebAssembly's part of the busy time in the window", ()
     timeDeltas: [100, 100, 300, 500, 1_000],
   };
   // The first sample is before the window, the last one after it; the idle one counts for nothing.
-  assert.equal(coreShare(profile, 1_150, 2_500), 100 / 400);
-  assert.equal(coreShare(profile, 5_000, 6_000), 0);
+  assert.deepEqual(coreShare(profile, 1_150, 2_500), [100 / 400]);
+  assert.deepEqual(coreShare(profile, 5_000, 6_000), []);
 });
 
 test("the lane is the busiest thread but the main one", () => {
