@@ -5,8 +5,8 @@
  *   source [-s SEGMENTS] CPU ADDRESS GROUP PORT OCTETS COUNT RATE       paced
  *
  * They are ordinary datagrams, or with -s trains of SEGMENTS of them (UDP_SEGMENT).
- * CPU is the core to run on, -1 for any. Says "ready" on stderr when it begins. Prints the number of
- * datagrams sent. SIGTERM ends it. */
+ * CPU is the core to run on, -1 for any. Says "ready" on stderr when it begins. Prints how many
+ * datagrams it sent in how many seconds. SIGTERM ends it. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <err.h>
@@ -109,5 +109,5 @@ int main(int argc, char **argv) {
     if (done < 0 && errno != EAGAIN && errno != ENOBUFS && errno != EINTR) err(1, "sendmmsg");
     for (int i = 0; i < done; i++) sent += messages[i].msg_hdr.msg_iovlen;
   }
-  printf("%llu\n", (unsigned long long)sent);
+  printf("{\"datagrams\":%llu,\"seconds\":%.6f}\n", (unsigned long long)sent, now() - start);
 }

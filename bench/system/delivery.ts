@@ -212,12 +212,9 @@ async function loss(
 ): Promise<number> {
   const count = Math.ceil((pace * window) / 1_000);
   const before = row.taken();
-  const program = source(row, load, count, pace);
-  await program.ready();
-  const began = performance.now();
-  await outcome(program);
-  const reached = count / (performance.now() - began) / (pace / 1_000);
-  if (reached < NEARLY)
+  const text = await outcome(source(row, load, count, pace));
+  const { datagrams, seconds } = JSON.parse(text) as { datagrams: number; seconds: number };
+  if (datagrams / seconds < NEARLY * pace)
     notes.push(`${row.name}, ${load.name}: the source did not always reach 80 % of the rate`);
   return count - ((await quiet(row)).packets - before.packets);
 }
