@@ -12,6 +12,7 @@ import { store, type Effort, type Result } from "./result.ts";
 import { runState } from "./state/suite.ts";
 import { runFanout } from "./system/fanout.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
+import { runSessions } from "./system/sessions.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
 type Run = (effort: Effort, progress: (line: string) => void) => Promise<Result>;
@@ -21,11 +22,12 @@ const SUITES: Readonly<Record<string, Run>> = {
   core: micro("core"),
   fanout: runFanout,
   pseudowire: runPseudowire,
+  sessions: runSessions,
   state: runState,
 };
 
 /** The suites that make network namespaces. */
-const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire", "state"]);
+const IN_NAMESPACES: ReadonlySet<string> = new Set(["fanout", "pseudowire", "sessions", "state"]);
 
 function micro(name: string): Run {
   return async (effort, progress) => {

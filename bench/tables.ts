@@ -19,6 +19,7 @@ const SCALES: Readonly<Record<Unit, readonly (readonly [number, number, string])
     [0, 1e6, "Mbit/s"],
   ],
   "updates/s": [[0, 1, "updates/s"]],
+  seconds: [[0, 1, "s"]],
   octets: [
     [1e6, 1e6, "MB"],
     [1e3, 1e3, "kB"],
