@@ -20,6 +20,7 @@ import { runLatency } from "./system/latency.ts";
 import { requireCompiler } from "./system/native.ts";
 import { runProfile } from "./system/profile.ts";
 import { runPseudowire } from "./system/pseudowire.ts";
+import { runSessions } from "./system/sessions.ts";
 import { plain, provenance, tablesOf } from "./tables.ts";
 
 interface Bench {
@@ -35,6 +36,7 @@ const SUITES: Readonly<Record<string, Bench>> = {
   fanout: system(runFanout, "a relay and 1 to 1000 gateways, at saturation"),
   delivery: system(runDelivery, "one stream through a relay and a gateway to a listener's host"),
   pseudowire: system(runPseudowire, "TCP and small frames through an L2TPv3 pseudowire"),
+  sessions: system(runSessions, "10,000 L2TP sessions added to a running daemon"),
   latency: system(runLatency, "what a tunnel adds to a datagram's time"),
   profile: system(runProfile, "where a lane's time goes at saturation"),
   state: system(runState, "100,000 gateways that join and renew"),

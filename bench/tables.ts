@@ -28,6 +28,7 @@ const SCALES: Readonly<Record<Unit, Scale>> = {
   ],
   "updates/s": [[0, 1, "updates/s"]],
   "%": [[0, 1, "%"]],
+  seconds: [[0, 1, "s"]],
   octets: [
     [1e6, 1e6, "MB"],
     [1e3, 1e3, "kB"],

@@ -34,6 +34,7 @@ import {
   PORT_UDP,
   PORT_USO,
   PORT_VNET,
+  PW_VLAN,
   SESSION_COOKIE,
   SESSION_COOKIES,
   SESSION_COOKIE_2,
@@ -302,7 +303,12 @@ function place(): bool {
   if (!deliveryHasRoom()) return false;
   store<u32>(ARENA_CURSOR, port, CURSOR_PORT);
   const kind = portKind(port);
-  if ((kind & PORT_KIND_MASK) == PORT_TRUNK) setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
+  // Other pseudowires' frames have no tag that could be set.
+  if (
+    (kind & PORT_KIND_MASK) == PORT_TRUNK &&
+    load<u16>(frameSession, SESSION_PSEUDOWIRE) == PW_VLAN
+  )
+    setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
   const tcp = (kind & PORT_TSO) != 0;
   const udp = (kind & PORT_USO) != 0;
   const ip = tcp || udp ? datagramAt() : -1;

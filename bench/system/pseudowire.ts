@@ -29,13 +29,13 @@ const EFFORTS: Readonly<Record<Effort, Timing>> = {
 
 const PORT = 1701;
 /** Octets of UDP payload that make a frame of 64 octets. */
-const SMALL = 64 - 14 - 20 - 8;
+export const SMALL = 64 - 14 - 20 - 8;
 
 /** Milliseconds in which the queue of a socket that is not read must be full. */
 const PATIENCE = 30_000;
 
 /** UDP port that small packets are for. */
-const SINK = 9_000;
+export const SINK = 9_000;
 
 interface Case {
   readonly name: string;
@@ -130,7 +130,7 @@ async function serve({ wire }: Row): Promise<void> {
 }
 
 /** Opens the socket in the east that small packets are for, and never reads it. */
-async function sink({ wire, programs }: Row): Promise<void> {
+export async function sink({ wire, programs }: Row): Promise<void> {
   const place = [wire.east.inner, String(SINK), "0", String(SMALL)];
   const program = wire.east.namespace.start(programs.check, place);
   await program.ready();
@@ -160,7 +160,7 @@ async function tcp({ wire }: Row, streams: number, back: boolean, window: number
 }
 
 /** Small packets a second that reach the eastern host's stack at saturation. */
-async function small({ wire, programs }: Row, window: number): Promise<number> {
+export async function small({ wire, programs }: Row, window: number): Promise<number> {
   const stream = [wire.west.inner, wire.east.inner, String(SINK), String(SMALL), "3600"];
   const source = wire.west.namespace.start(programs.source, ["-1", ...stream]);
   await source.ready();
@@ -208,26 +208,29 @@ abstract class Row {
 /** Culvert's L2TPv3 over UDP, set up by the words of `ip l2tp`. */
 export class CulvertWire extends Row {
   readonly name = "culvert";
+  /** In the west, then in the east. */
+  readonly daemons: Program[] = [];
+
+  /** The command line of `culvert l2tp` for the daemon in the west (0) or the east (1). */
+  command(end: number, ...words: string[]): [string, ...string[]] {
+    const control = path.join(this.wire.folder, `${end}.sock`);
+    return [process.execPath, COMMAND, "l2tp", "--control", control, ...words];
+  }
 
   async start(): Promise<void> {
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
-      await this.launch(here, [process.execPath, COMMAND, "run", ...control]);
+      this.daemons.push(await this.launch(here, [process.execPath, COMMAND, "run", ...control]));
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
       for (const words of [
         `add tunnel ${ids} encap udp ${outer} udp_csum on`,
         `add session name ${DEVICE} ${session} l2spec_type none`,
-      ])
-        await outcome(
-          here.namespace.start(process.execPath, [
-            COMMAND,
-            "l2tp",
-            ...control,
-            ...words.split(" "),
-          ]),
-        );
+      ]) {
+        const [program, ...args] = this.command(end, ...words.split(" "));
+        await outcome(here.namespace.start(program, args));
+      }
     }
   }
 }

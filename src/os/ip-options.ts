@@ -9,6 +9,8 @@ import {
 import { setsockopt } from "./libc.ts";
 
 const IP_MTU_DISCOVER = 10;
+const IP_RECVTOS = 13;
+const IPV6_RECVTCLASS = 66;
 const IPV6_UNICAST_HOPS = 16;
 const IPV6_MTU_DISCOVER = 23;
 const PMTUDISC_DONT = 0;
@@ -30,11 +32,13 @@ export interface IpOptions {
   readonly ttl?: number;
   /** TOS or traffic class of what is sent, where a message does not bring its own; 0 to 255. */
   readonly tos?: number;
+  /** Asks for each message's TOS or traffic class. */
+  readonly trafficClass?: boolean;
 }
 
 /** Sets the options of a socket of this family; `text` names its endpoint. Throws OsError. */
 export function setIpOptions(fd: number, isV4: boolean, options: IpOptions, text: string): void {
-  const { dontFragment, ignorePathMtu, ttl, tos } = options;
+  const { dontFragment, ignorePathMtu, ttl, tos, trafficClass } = options;
   const level = isV4 ? IPPROTO_IP : IPPROTO_IPV6;
   const set = (name4: number, name6: number, value: number, name: string): void =>
     setsockopt(fd, level, isV4 ? name4 : name6, value, `${name} ${text}`);
@@ -44,4 +48,5 @@ export function setIpOptions(fd: number, isV4: boolean, options: IpOptions, text
   }
   if (ttl !== undefined) set(IP_TTL, IPV6_UNICAST_HOPS, ttl, "TTL");
   if (tos !== undefined) set(IP_TOS, IPV6_TCLASS, tos, "TOS");
+  if (trafficClass) set(IP_RECVTOS, IPV6_RECVTCLASS, 1, "RECVTOS");
 }

@@ -17,6 +17,7 @@ import {
 } from "./netlink.ts";
 
 const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
@@ -33,6 +34,7 @@ const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
 const IFLA_TXQLEN = 13;
 const IFLA_LINKINFO = 18;
+const IFLA_GROUP = 27;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_SLAVE_KIND = 4;
 
@@ -169,6 +171,18 @@ export function setHardwareAddress(name: string, address: Uint8Array): void {
 /** Sets how many packets may wait for the device; for TUN, for its reader. */
 export function setQueueLength(name: string, packets: number): void {
   change(name, `txqueuelen ${packets}`, 0, 0, attribute(IFLA_TXQLEN, u32(packets)));
+}
+
+/** Makes an interface one of a group, as `ip link set group` does. */
+export function setGroup(name: string, group: number): void {
+  change(name, `group ${group}`, 0, 0, attribute(IFLA_GROUP, u32(group)));
+}
+
+/** Removes all interfaces of a group from the calling thread's namespace. Throws OsError. */
+export function deleteGroup(group: number): void {
+  const body = new Uint8Array(LINK_BODY);
+  const wanted = attribute(IFLA_GROUP, u32(group));
+  netlink("RTM_DELLINK", `group ${group}`, RTM_DELLINK, 0, body, wanted);
 }
 
 /** Sets an interface up or down. */

@@ -2,10 +2,11 @@
  * TUN and TAP devices through /dev/net/tun. Read the kernel's networking/tuntap document and
  * linux/virtio_net.h first.
  */
+import { readlinkSync } from "node:fs";
 import { VNET_LENGTH } from "../../assembly/layout/system.ts";
 import { EBUSY, EINVAL, osError } from "./errno.ts";
 import { close, ioctl, open } from "./libc.ts";
-import { findLink, nameOctets } from "./link.ts";
+import { deleteGroup, findLink, nameOctets, setGroup } from "./link.ts";
 import { OsError } from "../core/errors.ts";
 
 const O_RDWR = 0o2;
@@ -13,6 +14,8 @@ const O_NONBLOCK = 0o4000;
 const O_CLOEXEC = 0o2000000;
 
 const TUNSETIFF = 0x400454ca;
+const TUNGETIFF = 0x800454d2;
+const TUNGETDEVNETNS = 0x54e3;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
 const TUNSETCARRIER = 0x400454e2;
@@ -23,8 +26,10 @@ const IFREQ_LENGTH = 40;
 const IFF_TUN = 0x0001;
 const IFF_TAP = 0x0002;
 const IFF_MULTI_QUEUE = 0x0100;
+const IFF_PERSIST = 0x0800;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
+const IFF_TUN_EXCL = 0x8000;
 
 const TUN_F_CSUM = 0x01;
 const TUN_F_TSO4 = 0x02;
@@ -51,6 +56,8 @@ export interface TunOptions {
   readonly vnetHeader: boolean;
   /** Lets several descriptors serve one device: each opens it by the same name, with this set. */
   readonly multiQueue?: boolean;
+  /** Refuses a device that is there already, with EBUSY. */
+  readonly exclusive?: boolean;
   /** Wanted from the host; without `vnetHeader` nothing can be had. */
   readonly offloads?: Partial<TunOffloads>;
 }
@@ -80,7 +87,8 @@ export interface TunDevice {
 export function openTun(options: TunOptions): TunDevice {
   const ifreq = new Uint8Array(IFREQ_LENGTH);
   ifreq.set(nameOctets(options.name));
-  const there = options.name.includes("%") ? undefined : findLink(options.name);
+  const makes = options.exclusive === true || options.name.includes("%");
+  const there = makes ? undefined : findLink(options.name);
   if (there && there.kind !== "tun")
     throw new OsError(
       "TUNSETIFF",
@@ -94,13 +102,14 @@ export function openTun(options: TunOptions): TunDevice {
     const flags =
       (options.kind === "tun" ? IFF_TUN : IFF_TAP) |
       IFF_NO_PI |
-      (options.multiQueue ? IFF_MULTI_QUEUE : 0);
+      (options.multiQueue ? IFF_MULTI_QUEUE : 0) |
+      (options.exclusive ? IFF_TUN_EXCL : 0);
     const vnetHeader = options.vnetHeader && attach(fd, ifreq, flags | IFF_VNET_HDR) === 0;
     if (!vnetHeader) {
       const result = attach(fd, ifreq, flags);
       if (result < 0) throw refusal(-result, options);
     }
-    const name = new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0)));
+    const name = nameIn(ifreq);
     if (!vnetHeader) return { fd, name, vnetHeader, offloads: NO_OFFLOADS };
     // A new device has this size; one that was there before may have another.
     const size = new Uint8Array(new Int32Array([VNET_LENGTH]).buffer);
@@ -124,6 +133,49 @@ export function setCarrier(device: Pick<TunDevice, "fd" | "name">, on: boolean):
     new Uint8Array(new Int32Array([on ? 1 : 0]).buffer),
   );
   if (result < 0) throw osError("TUNSETCARRIER", -result, device.name);
+}
+
+/**
+ * Closes devices of the calling thread's network namespace. Each close of a device waits for all
+ * processors to have left it, which takes some 20 ms; many are removed as one group, which waits but
+ * once. `group` is a number from 1 to 2^31 - 1 that no other interface has (IFLA_GROUP).
+ */
+export function closeTuns(fds: readonly number[], group: number): void {
+  let grouped = 0;
+  if (fds.length > 1) {
+    const here = readlinkSync("/proc/thread-self/ns/net");
+    for (const fd of fds) if (joinGroup(fd, group, here)) grouped++;
+  }
+  try {
+    if (grouped > 0) deleteGroup(group);
+  } catch (error) {
+    // Each goes by its own close then, only later.
+    if (!(error instanceof OsError)) throw error;
+  }
+  for (const fd of fds) close(fd);
+}
+
+/** False for a device that is to stay, is gone, or is somewhere else by now. */
+function joinGroup(fd: number, group: number, here: string): boolean {
+  const ifreq = new Uint8Array(IFREQ_LENGTH);
+  if (ioctl(fd, TUNGETIFF, ifreq) < 0) return false;
+  if (new DataView(ifreq.buffer).getUint16(IFREQ_FLAGS, true) & IFF_PERSIST) return false;
+  const netns = ioctl(fd, TUNGETDEVNETNS, 0);
+  if (netns < 0) return false;
+  try {
+    if (readlinkSync(`/proc/thread-self/fd/${netns}`) !== here) return false;
+    setGroup(nameIn(ifreq), group);
+    return true;
+  } catch {
+    return false; // its close does without
+  } finally {
+    close(netns);
+  }
+}
+
+/** The name in an ifreq. */
+function nameIn(ifreq: Uint8Array): string {
+  return new TextDecoder().decode(ifreq.subarray(0, ifreq.indexOf(0)));
 }
 
 function openControl(): number {

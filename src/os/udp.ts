@@ -38,11 +38,9 @@ const SO_MEMINFO = 55;
 const MEMINFO_DROPS = 32; // the last of nine u32
 const MEMINFO_LENGTH = 36;
 const IP_RECVTTL = 12;
-const IP_RECVTOS = 13;
 const IPV6_V6ONLY = 26;
 const IPV6_RECVPKTINFO = 49;
 const IPV6_RECVHOPLIMIT = 51;
-const IPV6_RECVTCLASS = 66;
 const UDP_NO_CHECK6_TX = 101;
 const UDP_NO_CHECK6_RX = 102;
 const IP_MTU = 14;
@@ -76,8 +74,6 @@ export interface UdpOptions extends IpOptions {
   readonly destination?: boolean;
   /** Asks for each message's TTL or hop limit. */
   readonly hopLimit?: boolean;
-  /** Asks for each message's TOS or traffic class. */
-  readonly trafficClass?: boolean;
 }
 
 /**
@@ -126,8 +122,6 @@ export function openUdp(options: UdpOptions): UdpSocket {
       setsockopt(fd, level, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO, 1, `PKTINFO ${text}`);
     if (options.hopLimit)
       setsockopt(fd, level, v4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, 1, `RECVTTL ${text}`);
-    if (options.trafficClass)
-      setsockopt(fd, level, v4 ? IP_RECVTOS : IPV6_RECVTCLASS, 1, `RECVTOS ${text}`);
     const receiveBuffer = sizeBuffer(fd, "receive", options.receiveBuffer);
     const sendBuffer = sizeBuffer(fd, "send", options.sendBuffer);
     // Segment size 0 means none, and is refused by a kernel without the option.

@@ -22,8 +22,9 @@ import { FrameServer } from "../os/frame-server.ts";
 import { close } from "../os/libc.ts";
 import { setMtu } from "../os/link.ts";
 import { inNetns } from "../os/netns.ts";
-import { openTun, setCarrier, type TunDevice } from "../os/tun.ts";
+import { setCarrier, type TunDevice } from "../os/tun.ts";
 import type { Place, SessionSettings } from "../protocols/l2tp/settings.ts";
+import type { DeviceEnd, DeviceNumbers } from "./l2tp-devices.ts";
 
 /** Octets of kernel buffer for a program that exchanges frames. */
 const FRAMES_BUFFER = 4 * 1024 * 1024;
@@ -45,8 +46,9 @@ const LINKTYPE_USER0 = 147;
 /** A port without its number. */
 export type PortBody = Omit<PortPlan, "port">;
 
-/** What a place needs of the lane that serves it. */
+/** What a place needs of those around it. */
 export interface PlaceCalls {
+  readonly numbers: DeviceNumbers;
   /** The lane is to serve the port. */
   opened(body: PortBody): void;
 }
@@ -60,8 +62,8 @@ export interface OpenPlace {
   setMtu(mtu: number): void;
   /** The lane has left the port by itself; true if another client may bring it back. */
   lost(): boolean;
-  /** Closes what is open; the lane has left it. */
-  close(): void;
+  /** Closes what is open; the lane has left it. A device is returned, to be closed with others. */
+  close(): DeviceEnd | undefined;
 }
 
 /** Opens the place of a session, whose device gets this MTU. Throws OsError. */
@@ -82,7 +84,8 @@ function openDevice(
   const kind = place.kind === "trunk" ? "tap" : place.device;
   const name = place.name;
   const device = inside(() => {
-    const opened = openTun({ name, kind, vnetHeader: true, offloads: { tso: true, uso: true } });
+    const wanted = { name, kind, vnetHeader: true, offloads: { tso: true, uso: true } } as const;
+    const opened = calls.numbers.open(wanted, place.netns);
     try {
       setMtu(opened.name, clamp(mtu));
     } catch (error) {
@@ -99,7 +102,10 @@ function openDevice(
     setCarrier: (on) => inside(() => setCarrier(device, on)),
     setMtu: (next) => inside(() => setMtu(device.name, clamp(next))),
     lost: () => false,
-    close: () => close(fd),
+    close: () => {
+      calls.numbers.closed(device.name, place.netns);
+      return { fd, netns: place.netns };
+    },
   };
 }
 
@@ -133,6 +139,7 @@ function openFrames(path: string, settings: SessionSettings, calls: PlaceCalls):
     close: () => {
       hangUp();
       server.close();
+      return undefined;
     },
   };
 }
@@ -141,7 +148,11 @@ function openCapture(path: string, settings: SessionSettings, calls: PlaceCalls)
   const fd = create(path);
   const linkType = LINKTYPES.get(settings.pseudowire) ?? LINKTYPE_USER0;
   calls.opened({ kind: "capture", fd, header: 0, linkType });
-  return { ...NO_DEVICE, kind: PORT_FRAMES, lost: () => false, close: () => close(fd) };
+  const end = () => {
+    close(fd);
+    return undefined;
+  };
+  return { ...NO_DEVICE, kind: PORT_FRAMES, lost: () => false, close: end };
 }
 
 function create(path: string): number {

@@ -72,12 +72,17 @@ export async function followFile(config: L2tpConfig, desk: ReloadDesk): Promise<
     if (next ? !same(next.tunnel, running) : fromFile)
       attempt(`tunnel ${running.tunnelId}`, () => desk.deleteTunnel(tunnel), "removed");
   }
+  const wantedSessions = new Map(
+    config.tunnels.flatMap(({ tunnel, sessions }) =>
+      sessions.map((one) => [`${tunnel.tunnelId} ${idOf(one)}`, one] as const),
+    ),
+  );
   for (const { config: running, session, fromFile } of [...desk.sessions.values()]) {
-    const part = wanted.get(session.tunnel.settings.id);
-    const next = part?.sessions.find((one) => idOf(one) === session.settings.id);
-    if (!part || (next ? changeable(next, running) : !fromFile)) continue;
+    const { id } = session.tunnel.settings;
+    const next = wantedSessions.get(`${id} ${session.settings.id}`);
+    if (!wanted.has(id) || (next ? changeable(next, running) : !fromFile)) continue;
     attempt(
-      `session ${session.settings.id} of tunnel ${session.tunnel.settings.id}`,
+      `session ${session.settings.id} of tunnel ${id}`,
       () => desk.deleteSession(session),
       "removed",
     );

@@ -28,6 +28,7 @@ export class L2tpSocket {
     const isV4 = familyOf(local.address) === 4;
     const options = {
       dontFragment,
+      trafficClass: true,
       ...(ttl === undefined ? {} : { ttl }),
       receiveBuffer: BUFFER,
       sendBuffer: BUFFER,
@@ -39,7 +40,6 @@ export class L2tpSocket {
           ...options,
           local,
           gro: true,
-          trafficClass: true,
           zeroChecksum: !entry.checksumWanted,
           sendZeroChecksum: !entry.checksumSent,
         });

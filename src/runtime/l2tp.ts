@@ -32,6 +32,7 @@ import { wireId } from "../protocols/l2tp/plan.ts";
 import { L2tpRegistry, type Session, type Tunnel } from "../protocols/l2tp/registry.ts";
 import { parseL2tpControl } from "../wire/l2tp-control.ts";
 import { Driver } from "./driver.ts";
+import { closeDevices, DeviceNumbers, type DeviceEnd } from "./l2tp-devices.ts";
 import { openPlace, type OpenPlace, type PortBody } from "./l2tp-place.ts";
 import { sessionPlan, sessionSettings, tunnelSettings } from "./l2tp-settings.ts";
 import { sessionStatus, tunnelStatus } from "./l2tp-show.ts";
@@ -80,6 +81,15 @@ interface OpenSession extends FiledSession {
   past: SessionCounters;
 }
 
+/** What a port has open, of which its lane is done. */
+interface LeftPort {
+  readonly port: number;
+  readonly open: { close(): DeviceEnd | undefined | void };
+}
+
+/** Ports that are closed before other events get their turn; of devices that takes some 0.1 s. */
+const CLOSED_AT_ONCE = 256;
+
 class RunningL2tp implements L2tpService {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
@@ -93,8 +103,12 @@ class RunningL2tp implements L2tpService {
   readonly #places = new Map<number, OpenPlace>();
   readonly #arenas: WebAssembly.Memory[] = [];
   #lanes: LaneSet | undefined;
-  /** Descriptors that are closed once their lanes have left them. */
+  readonly #numbers = new DeviceNumbers();
+  /** Ports that are closed once their lanes have left them. */
   readonly #closings = new Set<Promise<void>>();
+  /** Those that lanes have left, until they are closed together. */
+  readonly #left: LeftPort[] = [];
+  #closes: Promise<void> | undefined;
   /** The last of the commands, which are served in their order. */
   #queue: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -169,8 +183,8 @@ class RunningL2tp implements L2tpService {
     await this.#queue;
     await this.#lanes?.stop();
     await this.#closed();
-    for (const socket of this.#sockets.values()) socket.close();
-    for (const place of this.#places.values()) place.close();
+    for (const [port, open] of [...this.#places, ...this.#sockets]) this.#left.push({ port, open });
+    await this.#closeLeft();
     this.#tale.end(reason);
   }
 
@@ -329,7 +343,7 @@ class RunningL2tp implements L2tpService {
     let known = false;
     const open = (body: PortBody) => this.#lanes!.openPort(lane, { ...body, port });
     const opened = (body: PortBody) => (known ? open(body) : void bodies.push(body));
-    const place = openPlace(session.settings, mtu, { opened });
+    const place = openPlace(session.settings, mtu, { opened, numbers: this.#numbers });
     this.#places.set(port, place);
     this.#commands(lane).port(port, place.kind);
     known = true;
@@ -345,13 +359,25 @@ class RunningL2tp implements L2tpService {
   }
 
   /** Closes what a port has open, as soon as its lane has left it. */
-  #closeLater(lane: number, port: number, open: { close(): void }): void {
-    const closing = this.#lanes!.closePort(lane, port).then(() => {
-      open.close();
-      this.#registry.releasePort(port);
+  #closeLater(lane: number, port: number, open: LeftPort["open"]): void {
+    const closing = this.#lanes!.closePort(lane, port).then(async () => {
+      this.#left.push({ port, open });
+      await (this.#closes ??= this.#closeLeft());
       this.#closings.delete(closing);
     });
     this.#closings.add(closing);
+  }
+
+  /** Closes all that lanes have left, also meanwhile. */
+  async #closeLeft(): Promise<void> {
+    while (this.#left.length > 0) {
+      await turn();
+      const some = this.#left.splice(0, CLOSED_AT_ONCE);
+      const ends = some.map(({ open }) => open.close()).filter((end) => end !== undefined);
+      closeDevices(ends as DeviceEnd[], this.#entropy);
+      for (const { port } of some) this.#registry.releasePort(port);
+    }
+    this.#closes = undefined;
   }
 
   /** Settles when nothing waits to be closed. */

@@ -267,6 +267,21 @@ describe("L2TP in the core", () => {
     assert.deepEqual([...a.books, ...b.books], [0, 0, 0, 0, 0, 0]);
   });
 
+  it("leaves the frames of other pseudowires as they are, on a trunk too", () => {
+    const a = new Desk();
+    const b = new Desk();
+    a.port(DEVICE, l2tp.PORT_FRAMES);
+    b.port(DEVICE, l2tp.PORT_TRUNK);
+    a.session(1, { port: SOCKET, version: 3, peer: B, id: 10 }, planOf(DEVICE, { id: 20 }));
+    b.session(
+      1,
+      { port: SOCKET, version: 3, peer: A, id: 20 },
+      planOf(DEVICE, { id: 10 }, { vlan: 100 }),
+    );
+    const sent = a.send(DEVICE, [ethernet(64)]).flat();
+    assert.deepEqual(frames(b.receive(arrive(A, sent))), [hex(ethernet(64))]);
+  });
+
   it("keeps the bits of the ATM sublayer beside the frame", () => {
     const a = new Desk();
     const b = new Desk();
