@@ -75,10 +75,11 @@ function held(state: Size["state"]): Figure[] {
   if (tunnels !== gateways || members !== gateways * groups || left !== 0)
     throw new Error(`${gateways} gateways became ${text}`);
   const subject = SUBJECT;
+  const goal = { atLeast: 20_000 };
   const grown = memory.at(-1)! - memory[0]!;
   return [
-    figure({ case: "joining", subject, unit: "updates/s" }, [join]),
-    figure({ case: "renewing", subject, unit: "updates/s", goal: { atLeast: 20_000 } }, renewals),
+    figure({ case: "joining", subject, unit: "updates/s", goal }, [join]),
+    figure({ case: "renewing", subject, unit: "updates/s", goal }, renewals),
     figure({ case: "memory", subject, unit: "octets", goal: { atMost: 1e9 } }, memory),
     figure({ case: "memory grown", subject, unit: "octets", goal: { atMost: 0.1 * memory[0]! } }, [
       Math.max(0, grown),

@@ -55,7 +55,23 @@ export function formatAddress(octets: Uint8Array, offset: number, family: Family
 
 /** The octets of an address, 4 or 16 of them; undefined if the text is not an address. */
 export function parseAddress(text: string): Uint8Array | undefined {
-  return text.includes(":") ? parseIpv6(text) : parseIpv4(text);
+  if (text.includes(":")) return parseIpv6(text);
+  const octets = new Uint8Array(4);
+  return copyIpv4(text, octets, 0) ? octets : undefined;
+}
+
+/** Writes the octets of an address at `offset`; false if the text is not an address of `family`. */
+export function copyAddress(
+  text: string,
+  family: Family,
+  octets: Uint8Array,
+  offset: number,
+): boolean {
+  if (family === 4) return copyIpv4(text, octets, offset);
+  const parsed = text.includes(":") ? parseIpv6(text) : undefined;
+  if (parsed === undefined) return false;
+  octets.set(parsed, offset);
+  return true;
 }
 
 /** The canonical spelling of an address as typed; undefined if it is not one. */
@@ -70,36 +86,35 @@ const ZERO = 0x30;
 const NINE = 0x39;
 
 /** Four decimal numbers without leading zeros. Written for speed: every Update brings addresses. */
-function parseIpv4(text: string): Uint8Array | undefined {
-  const octets = new Uint8Array(4);
+function copyIpv4(text: string, octets: Uint8Array, offset: number): boolean {
   let part = 0;
   let digits = 0;
   let value = 0;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === DOT) {
-      if (digits === 0 || part === 3) return undefined;
-      octets[part++] = value;
+      if (digits === 0 || part === 3) return false;
+      octets[offset + part++] = value;
       digits = 0;
       value = 0;
     } else {
-      if (code < ZERO || code > NINE || (digits > 0 && value === 0)) return undefined;
+      if (code < ZERO || code > NINE || (digits > 0 && value === 0)) return false;
       digits++;
       value = 10 * value + code - ZERO;
-      if (value > 255) return undefined;
+      if (value > 255) return false;
     }
   }
-  if (part !== 3 || digits === 0) return undefined;
-  octets[3] = value;
-  return octets;
+  if (part !== 3 || digits === 0) return false;
+  octets[offset + 3] = value;
+  return true;
 }
 
 function parseIpv6(text: string): Uint8Array | undefined {
   let body = text;
   const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
   if (dotted) {
-    const tail = parseIpv4(dotted[2]!);
-    if (!tail) return undefined;
+    const tail = new Uint8Array(4);
+    if (!copyIpv4(dotted[2]!, tail, 0)) return undefined;
     const words = [(tail[0]! << 8) | tail[1]!, (tail[2]! << 8) | tail[3]!];
     body = dotted[1]! + words.map((word) => word.toString(16)).join(":");
   }

@@ -66,13 +66,13 @@ import {
 } from "../../assembly/layout/system.ts";
 import { VERDICT_ROOM } from "../../assembly/layout/verdict.ts";
 import {
+  familyOf,
   formatAddress,
-  parseAddress,
   type Address,
   type Endpoint,
   type Family,
 } from "../core/address.ts";
-import { BugError } from "../core/errors.ts";
+import { writeAddress } from "../wire/octets.ts";
 import { sessionKey, sessionParts, type SessionKey, type SessionPlan } from "./session.ts";
 
 const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
@@ -367,11 +367,12 @@ export function addLedgers(ledgers: readonly Ledger[]): Ledger {
 /** Writes an endpoint as a sockaddr, its length and flags behind it; nothing for none. */
 function putSockaddr({ octets, view, at }: Place, endpoint: Endpoint | undefined, flags = 0): void {
   if (!endpoint) return;
-  const address = octetsOf(endpoint.address);
-  const isV4 = address.length === 4;
+  const { address } = endpoint;
+  const family = familyOf(address);
+  const isV4 = family === 4;
   view.setUint16(at + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
   view.setUint16(at + SOCKADDR_PORT, endpoint.port);
-  octets.set(address, at + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
+  writeAddress(octets, at + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS), address, family);
   const length = isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
   view.setUint32(at + SOCKADDR_IN6_LENGTH, length | flags, true);
 }
@@ -389,16 +390,9 @@ function getSockaddr(view: DataView, octets: Uint8Array, at: number): Endpoint |
 
 /** Writes a route's key. */
 function putKey({ octets, view, at }: Place, group: Address, source?: Address): void {
-  const address = octetsOf(group);
-  const family = address.length === 4 ? 4 : 6;
+  const family = familyOf(group);
   const kind = source === undefined ? family | KEY_ANY_SOURCE : family;
   view.setUint32(at, kind, true);
-  octets.set(address, at + KEY_GROUP);
-  if (source !== undefined) octets.set(octetsOf(source), at + KEY_SOURCE);
-}
-
-function octetsOf(address: Address): Uint8Array {
-  const octets = parseAddress(address);
-  if (!octets) throw new BugError(`${address} is no address`);
-  return octets;
+  writeAddress(octets, at + KEY_GROUP, group, family);
+  if (source !== undefined) writeAddress(octets, at + KEY_SOURCE, source, family);
 }

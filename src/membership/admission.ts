@@ -8,13 +8,16 @@ import {
 import {
   type Address,
   type Family,
+  copyAddress,
   isLinkScope,
   isMulticast,
   isSourceSpecific,
-  parseAddress,
 } from "../core/address.ts";
 import type { Drop } from "../core/drops.ts";
 import type { GroupRecord } from "../wire/membership.ts";
+
+/** Where a group is looked at. */
+const SCRATCH = { 4: new Uint8Array(4), 6: new Uint8Array(16) } as const;
 
 /**
  * Why a report about `group` is ignored; undefined if it counts. `anySource` says that it speaks of
@@ -22,8 +25,8 @@ import type { GroupRecord } from "../wire/membership.ts";
  * source-specific ranges (RFC 4604).
  */
 export function refusal(group: Address, family: Family, anySource: boolean): Drop | undefined {
-  const octets = parseAddress(group);
-  if (octets === undefined || octets.length !== (family === 4 ? 4 : 16)) return VERDICT_FAMILY;
+  const octets = SCRATCH[family];
+  if (!copyAddress(group, family, octets, 0)) return VERDICT_FAMILY;
   if (!isMulticast(octets)) return VERDICT_NOT_MULTICAST;
   if (isLinkScope(octets)) return VERDICT_UNROUTABLE_GROUP;
   return anySource && isSourceSpecific(octets) ? VERDICT_ANY_SOURCE : undefined;

@@ -355,12 +355,13 @@ export class QuerierRouter implements Machine<RouterInput, RouterOutput> {
       this.#groups.delete(group);
       state.pending = undefined;
     } else this.#due = Math.min(this.#due, state.nextEnd(), state.pending?.at ?? NEVER);
-    if (!sameFilter(before, after)) this.#outputs.push({ kind: "filter", group, filter: after });
+    if (!sameFilter(before, after))
+      this.#outputs.push({ kind: "filter", group, before, filter: after });
   }
 
   #clear(): void {
-    for (const group of this.#groups.keys())
-      this.#outputs.push({ kind: "filter", group, filter: NOTHING });
+    for (const [group, before] of this.filters())
+      this.#outputs.push({ kind: "filter", group, before, filter: NOTHING });
     this.#groups.clear();
     this.#election = { at: "idle" };
     this.#due = NEVER;

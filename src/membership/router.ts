@@ -69,8 +69,16 @@ export type RouterInput =
   | { readonly kind: "timeout" };
 
 export type RouterOutput =
-  /** What is to be forwarded of a group is now this; INCLUDE of nothing when the group has gone. */
-  | { readonly kind: "filter"; readonly group: Address; readonly filter: GroupFilter }
+  /**
+   * What is to be forwarded of a group is now `filter` and no longer `before`; INCLUDE of nothing
+   * stands for a group that has no members.
+   */
+  | {
+      readonly kind: "filter";
+      readonly group: Address;
+      readonly before: GroupFilter;
+      readonly filter: GroupFilter;
+    }
   /** To be sent: to all hosts, or to the group that it names. */
   | { readonly kind: "query"; readonly query: MembershipQuery }
   /** Another router on the link speaks an older version than we do, which is to be told. */

@@ -268,7 +268,8 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     }
     if (this.#groups.size === 0) this.#due = Number.POSITIVE_INFINITY;
     const after = first === undefined ? NOTHING : merged(first);
-    if (!sameFilter(before, after)) this.#outputs.push({ kind: "filter", group, filter: after });
+    if (!sameFilter(before, after))
+      this.#outputs.push({ kind: "filter", group, before, filter: after });
   }
 
   #forget({ reporter }: Member): void {
@@ -290,8 +291,8 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
   }
 
   #clear(): void {
-    for (const group of this.#groups.keys())
-      this.#outputs.push({ kind: "filter", group, filter: NOTHING });
+    for (const [group, before] of this.filters())
+      this.#outputs.push({ kind: "filter", group, before, filter: NOTHING });
     this.#groups.clear();
     this.#reporters.clear();
     this.#due = Number.POSITIVE_INFINITY;

@@ -21,6 +21,7 @@ import {
   type RouteChange,
   type UpstreamChange,
 } from "../protocols/amt/forwarding.ts";
+import { NOTHING, isEmpty } from "../membership/filter.ts";
 import { AmtGateway, type GatewayState } from "../protocols/amt/gateway.ts";
 import type { Candidate } from "../protocols/driad/candidates.ts";
 import type { GroupFilter } from "../wire/membership.ts";
@@ -74,6 +75,8 @@ export class Reception {
   readonly #options: ReceptionOptions;
   readonly #driver: Driver<RoamingInput, RoamingOutput>;
   readonly #forwarding = new ForwardingTable((change) => this.#forward(change));
+  /** What each member wants of each group, by the numbers and addresses of both. */
+  readonly #wanted = new Map<string, GroupFilter>();
   readonly #router: SourceRouter;
   /** Whether relays are chosen here: several of them, or those of sources. */
   readonly #roams: boolean;
@@ -130,7 +133,11 @@ export class Reception {
    * it, and what all members want together is asked of the relay (RFC 4605 §4.1).
    */
   want(member: number, group: Address, filter: GroupFilter): void {
-    this.#forwarding.set(member, group, filter);
+    const key = `${member} ${group}`;
+    const before = this.#wanted.get(key) ?? NOTHING;
+    if (isEmpty(filter)) this.#wanted.delete(key);
+    else this.#wanted.set(key, filter);
+    this.#forwarding.change(member, group, before, filter);
     this.#lanes?.flush();
   }
 

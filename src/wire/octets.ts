@@ -1,5 +1,5 @@
 /** Big-endian numbers in octets. The caller has checked that they lie inside. */
-import { type Address, type Family, parseAddress } from "../core/address.ts";
+import { type Address, type Family, copyAddress, parseAddress } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
 
 /** The u16 at `offset`. */
@@ -38,12 +38,9 @@ export function writeAddress(
   address: Address,
   family: Family,
 ): number {
-  const text = addressOctets(address);
-  if (text.length !== addressLength(family)) {
+  if (!copyAddress(address, family, octets, offset))
     throw new BugError(`not an IPv${family} address: ${address}`);
-  }
-  octets.set(text, offset);
-  return offset + text.length;
+  return offset + addressLength(family);
 }
 
 /** Octets of an address: 4 or 16. */

@@ -3,7 +3,8 @@
  * fields of queries, and group records. Read RFC 3376 §4.1 and §4.2 (or RFC 3810 §5.1 and §5.2)
  * first.
  */
-import { type Address, type Family, formatAddress } from "../core/address.ts";
+import type { Address, Family } from "../core/address.ts";
+import { RecurringTexts } from "../core/recurring.ts";
 import { decode8, encode8 } from "./codes.ts";
 import type { GroupRecord, MembershipQuery, RecordKind } from "./membership.ts";
 import { addressLength, readU16, writeAddress, writeU16 } from "./octets.ts";
@@ -31,6 +32,9 @@ export const QUERY_TAIL = 4;
 const RECORD_AUX_LENGTH = 1; // u8, in units of 4 octets
 const RECORD_COUNT = 2; // u16
 const RECORD_GROUP = 4;
+
+/** Groups and sources. */
+const texts = new RecurringTexts();
 
 /** The fields of a query from its S flag on. */
 export type QueryTail = Pick<
@@ -100,7 +104,7 @@ export function parseRecords(
     if (!sources) return undefined;
     const kind = KINDS[octets[start]!];
     if (kind !== undefined) {
-      records.push({ kind, group: formatAddress(octets, start + RECORD_GROUP, family), sources });
+      records.push({ kind, group: texts.format(octets, start + RECORD_GROUP, family), sources });
     }
     const end = fixed + sources.length * addressLength(family);
     start = end + 4 * octets[start + RECORD_AUX_LENGTH]!;
@@ -136,7 +140,7 @@ function parseSources(
   const width = addressLength(family);
   if (at + count * width > octets.length) return undefined;
   const sources: Address[] = [];
-  for (let i = 0; i < count; i++) sources.push(formatAddress(octets, at + i * width, family));
+  for (let i = 0; i < count; i++) sources.push(texts.format(octets, at + i * width, family));
   return sources;
 }
 

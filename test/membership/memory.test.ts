@@ -4,7 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { type Address, formatAddress } from "../../src/core/address.ts";
 import { MembershipRouter, type RouterOptions } from "../../src/membership/router.ts";
-import { LIFETIME, drain, from, options, report } from "./support.ts";
+import { LIFETIME, from, options, report } from "./support.ts";
 
 const ROUTERS = 100_000;
 const GROUPS = 10;
@@ -24,6 +24,13 @@ function address(first: number, number: number): Address {
   return formatAddress(octets, 0, 4);
 }
 
+/** How many outputs wait. Nothing of them is kept, as `drain` would. */
+function outputsOf(router: MembershipRouter): number {
+  let count = 0;
+  while (router.poll() !== undefined) count++;
+  return count;
+}
+
 test(`a relay of ${ROUTERS} endpoints with ${GROUPS} groups each holds them in less than 400 MB, and lets go of them`, () => {
   const settings: RouterOptions = options("tracked", 4);
   const before = heapUsed();
@@ -34,7 +41,7 @@ test(`a relay of ${ROUTERS} endpoints with ${GROUPS} groups each holds them in l
       const message = report(address(232, group + 1), ["allow", [address(198, i % 5_000)]]);
       router.handle(from(address(0, 0), message), i + group / 8);
     }
-    assert.equal(drain(router).length, GROUPS);
+    assert.equal(outputsOf(router), GROUPS);
     routers.push(router);
   }
   const held = heapUsed() - before;
@@ -42,7 +49,7 @@ test(`a relay of ${ROUTERS} endpoints with ${GROUPS} groups each holds them in l
 
   for (const router of routers) {
     router.handle({ kind: "timeout" }, ROUTERS + GROUPS + LIFETIME);
-    assert.equal(drain(router).length, GROUPS);
+    assert.equal(outputsOf(router), GROUPS);
     assert.equal(router.groupCount, 0);
   }
   const left = heapUsed() - before;

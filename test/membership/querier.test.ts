@@ -7,7 +7,7 @@ import {
 } from "../../assembly/layout/verdict.ts";
 import type { Address } from "../../src/core/address.ts";
 import { EVERYTHING, NOTHING } from "../../src/membership/filter.ts";
-import { MembershipRouter, type RouterOutput } from "../../src/membership/router.ts";
+import { MembershipRouter } from "../../src/membership/router.ts";
 import type {
   GroupFilter,
   MembershipMessage,
@@ -29,6 +29,7 @@ import {
   query,
   report,
   sorted,
+  type Told,
 } from "./support.ts";
 
 /** What a row wants to be asked: the sources of Q(G,X), and Q(G) as "group". */
@@ -73,12 +74,12 @@ for (const family of [4, 6] as const) {
     address: Address,
     message: MembershipMessage,
     now: number,
-  ): RouterOutput[] {
+  ): Told[] {
     router.handle(from(address, message), now);
     return drain(router).map(sorted);
   }
 
-  function told(filter: GroupFilter, where: Address = group): RouterOutput {
+  function told(filter: GroupFilter, where: Address = group): Told {
     return sorted({ kind: "filter", group: where, filter });
   }
 
@@ -91,12 +92,12 @@ for (const family of [4, 6] as const) {
   }
 
   /** A query for the members of `group` that are left. */
-  function asked(what: Partial<MembershipQuery> = {}): RouterOutput {
+  function asked(what: Partial<MembershipQuery> = {}): Told {
     return sorted({ kind: "query", query: query({ group, maxResponse: 1_000, ...what }) });
   }
 
   /** What came out up to `until`, but for General Queries. */
-  function specific(router: MembershipRouter, until: number): (readonly [number, RouterOutput])[] {
+  function specific(router: MembershipRouter, until: number): (readonly [number, Told])[] {
     return advance(router, until)
       .filter(({ out }) => out.kind !== "query" || out.query.group !== undefined)
       .map(({ when, out }) => [when, sorted(out)] as const);
@@ -389,7 +390,7 @@ for (const family of [4, 6] as const) {
   });
 
   test(`${protocol}: an older querier of another router is told of (RFC 3376 §7.3.1, RFC 3810 §8.3.1)`, () => {
-    const heard = (what: Partial<MembershipQuery>, generation?: 1 | 2 | 3): RouterOutput[] => {
+    const heard = (what: Partial<MembershipQuery>, generation?: 1 | 2 | 3): Told[] => {
       const router = new MembershipRouter({
         ...options("querier", family),
         ...(generation === undefined ? {} : { generation }),

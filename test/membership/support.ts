@@ -1,6 +1,8 @@
 /** What the tests of the membership machines share: virtual time, and short words for messages. */
+import assert from "node:assert/strict";
 import type { Address, Family } from "../../src/core/address.ts";
 import type { Entropy, Machine, Millis } from "../../src/core/machine.ts";
+import { NOTHING, sameFilter } from "../../src/membership/filter.ts";
 import type {
   RouterInput,
   RouterLimits,
@@ -15,19 +17,41 @@ import type {
   RecordKind,
 } from "../../src/wire/membership.ts";
 
+/** An output as it is compared. What a filter was before, `drain` has looked at. */
+export type Told<Out = RouterOutput> = Out extends FilterOutput ? Omit<Out, "before"> : Out;
+
+type FilterOutput = Extract<RouterOutput, { readonly kind: "filter" }>;
+
 /** Everything that waits in a machine. */
-export function drain<In, Out>(machine: Machine<In, Out>): Out[] {
-  const outputs: Out[] = [];
-  for (let out = machine.poll(); out !== undefined; out = machine.poll()) outputs.push(out);
+export function drain<In, Out>(machine: Machine<In, Out>): Told<Out>[] {
+  const outputs: Told<Out>[] = [];
+  for (let out = machine.poll(); out !== undefined; out = machine.poll())
+    outputs.push((isOfFilter(out) ? follow(machine, out) : out) as Told<Out>);
   return outputs;
+}
+
+/** What each router last said of each group. */
+const said = new WeakMap<object, Map<Address, GroupFilter>>();
+
+/** Holds a router to its word: that a filter is no longer `before` means that it was. */
+function follow(router: object, { before, ...out }: FilterOutput): Told<FilterOutput> {
+  const filters = said.get(router) ?? new Map<Address, GroupFilter>();
+  const last = filters.get(out.group) ?? NOTHING;
+  said.set(router, filters.set(out.group, out.filter));
+  assert.ok(sameFilter(before, last), `${out.group} was ${JSON.stringify(last)}`);
+  return out;
+}
+
+function isOfFilter(out: unknown): out is FilterOutput {
+  return typeof out === "object" && out !== null && "before" in out && "filter" in out;
 }
 
 /** Lets time pass up to and including `until`; answers what came out and when. */
 export function advance<In, Out>(
   machine: Machine<In | { readonly kind: "timeout" }, Out>,
   until: Millis,
-): { readonly when: Millis; readonly out: Out }[] {
-  const heard: { when: Millis; out: Out }[] = [];
+): { readonly when: Millis; readonly out: Told<Out> }[] {
+  const heard: { when: Millis; out: Told<Out> }[] = [];
   for (let when = machine.deadline(); when !== undefined && when <= until;) {
     machine.handle({ kind: "timeout" }, when);
     for (const out of drain(machine)) heard.push({ when, out });
@@ -148,7 +172,7 @@ export function from(address: Address, message: MembershipMessage): RouterInput 
 }
 
 /** An output for comparison: sources in order. */
-export function sorted(output: RouterOutput): RouterOutput {
+export function sorted(output: Told): Told {
   switch (output.kind) {
     case "filter":
       return { ...output, filter: sortedFilter(output.filter) };

@@ -11,7 +11,7 @@ import {
 } from "../../assembly/layout/verdict.ts";
 import type { Address } from "../../src/core/address.ts";
 import { EVERYTHING, NOTHING } from "../../src/membership/filter.ts";
-import { MembershipRouter, type RouterOutput } from "../../src/membership/router.ts";
+import { MembershipRouter } from "../../src/membership/router.ts";
 import type { GroupFilter, MembershipMessage, RecordKind } from "../../src/wire/membership.ts";
 import {
   LIFETIME,
@@ -27,6 +27,7 @@ import {
   query,
   report,
   sorted,
+  type Told,
   sortedFilter,
 } from "./support.ts";
 
@@ -68,12 +69,12 @@ for (const family of [4, 6] as const) {
     address: Address,
     message: MembershipMessage,
     now: number,
-  ): RouterOutput[] {
+  ): Told[] {
     router.handle(from(address, message), now);
     return drain(router).map(sorted);
   }
 
-  function told(filter: GroupFilter, where: Address = group): RouterOutput {
+  function told(filter: GroupFilter, where: Address = group): Told {
     return sorted({ kind: "filter", group: where, filter });
   }
 
@@ -305,7 +306,7 @@ for (const family of [4, 6] as const) {
 
   test(`${protocol}: groups above the limit are refused; refreshes and leaves still work (RFC 7450 §5.3.3.4)`, () => {
     const router = link({ groups: 1 });
-    const refused: RouterOutput = { kind: "dropped", drop: VERDICT_GROUP_LIMIT };
+    const refused: Told = { kind: "dropped", drop: VERDICT_GROUP_LIMIT };
     tell(router, host(1), report(group, ["allow", [a1]]), 0);
     assert.deepEqual(tell(router, host(1), report(other, ["allow", [a1]]), 1), [refused]);
     assert.deepEqual(tell(router, host(1), join(other), 2), [refused]);
@@ -320,7 +321,7 @@ for (const family of [4, 6] as const) {
 
   test(`${protocol}: sources above the limit are refused, over all reporters (RFC 7450 §5.3.3.4)`, () => {
     const router = link({ sources: 2 });
-    const refused: RouterOutput = { kind: "dropped", drop: VERDICT_SOURCE_LIMIT };
+    const refused: Told = { kind: "dropped", drop: VERDICT_SOURCE_LIMIT };
     tell(router, host(1), report(group, ["allow", [a1]]), 0);
     assert.deepEqual(tell(router, host(2), report(group, ["allow", [a2, source("a3")]]), 1), [
       refused,
@@ -350,7 +351,7 @@ for (const family of [4, 6] as const) {
 
   test(`${protocol}: a source-specific group is joined by source only (RFC 4604)`, () => {
     const router = link();
-    const refused: RouterOutput = { kind: "dropped", drop: VERDICT_ANY_SOURCE };
+    const refused: Told = { kind: "dropped", drop: VERDICT_ANY_SOURCE };
     const messages = [
       join(ssm),
       leave(ssm),

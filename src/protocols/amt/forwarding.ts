@@ -9,7 +9,7 @@
  * may be empty, and then drops what others would get by (*,G).
  */
 import type { Address } from "../../core/address.ts";
-import { EVERYTHING, NOTHING, isEmpty, sameFilter } from "../../membership/filter.ts";
+import { NOTHING, isEmpty, sameFilter } from "../../membership/filter.ts";
 import type { GroupFilter } from "../../wire/membership.ts";
 
 /** A command to the data plane. `source` is left out in those for (*,G). */
@@ -52,18 +52,17 @@ export interface ForwardedGroup {
 class SourceRoute {
   /** The tunnels that get S, resolved. */
   readonly list = new Set<number>();
-  /** INCLUDE of S alone, shared by all tunnels that want just this. */
-  readonly only: GroupFilter;
   /** How many tunnels name S in their filter, to include or to exclude it. */
   named = 0;
+  /** The number of the last change after which the tunnel named S. */
+  change = 0;
 
-  constructor(readonly source: Address) {
-    this.only = { mode: "include", sources: [source] };
-  }
+  constructor(readonly source: Address) {}
 }
 
 class GroupState {
-  readonly filters = new Map<number, GroupFilter>();
+  /** How many tunnels want something of the group. */
+  members = 0;
   /** The (*,G) list: the tunnels in EXCLUDE mode. */
   readonly star = new Set<number>();
   readonly routes = new Map<Address, SourceRoute>();
@@ -83,36 +82,39 @@ class GroupState {
   }
 }
 
-/** The table of one relay. A tunnel enters its new routes before it leaves the old ones. */
+/**
+ * The table of one relay. A tunnel enters its new routes before it leaves the old ones. What a tunnel
+ * wants is kept by those who tell it: there are as many filters as memberships in the whole process.
+ */
 export class ForwardingTable {
   readonly #groups = new Map<Address, GroupState>();
   readonly #emit: (change: RouteChange | UpstreamChange) => void;
+  /** Changes so far. */
+  #changes = 0;
 
   constructor(emit: (change: RouteChange | UpstreamChange) => void) {
     this.#emit = emit;
   }
 
-  /** Sets what `tunnel` wants of `group`. INCLUDE of nothing removes the tunnel from the group. */
-  set(tunnel: number, group: Address, filter: GroupFilter): void {
+  /**
+   * What `tunnel` wants of `group` was `before`, as the last call said, and is now `after`. INCLUDE of
+   * nothing is what it wants of a group that it has not joined or has left.
+   */
+  change(tunnel: number, group: Address, before: GroupFilter, after: GroupFilter): void {
+    if (sameFilter(before, after)) return;
     let state = this.#groups.get(group);
     if (state === undefined) {
-      if (isEmpty(filter)) return;
       state = new GroupState(group);
       this.#groups.set(group, state);
     }
-    this.#change(state, tunnel, filter);
-    if (state.filters.size === 0) this.#groups.delete(group);
+    this.#change(state, tunnel, before, after);
+    if (state.members === 0) this.#groups.delete(group);
     if (!state.stale) return;
     state.stale = false;
     const merged = state.merged();
     if (sameFilter(merged, state.upstream)) return;
     state.upstream = merged;
     this.#emit({ kind: "upstream", group: state.group, filter: merged });
-  }
-
-  /** What `tunnel` wants of `group`. */
-  filter(tunnel: number, group: Address): GroupFilter {
-    return this.#groups.get(group)?.filters.get(tunnel) ?? NOTHING;
   }
 
   /** The commands that put `tunnel` on those lists of `group` that it is on. */
@@ -129,7 +131,7 @@ export class ForwardingTable {
     const state = this.#groups.get(group);
     const list = state?.routes.get(source)?.list;
     if (state === undefined || list === undefined) return [];
-    for (const tunnel of list) if (state.filters.get(tunnel)?.mode === "include") return list;
+    for (const tunnel of list) if (!state.star.has(tunnel)) return list;
     return [];
   }
 
@@ -140,8 +142,8 @@ export class ForwardingTable {
 
   /** All groups that some tunnel wants. */
   *groups(): IterableIterator<ForwardedGroup> {
-    for (const { group, upstream, filters } of this.#groups.values())
-      yield { group, filter: upstream, members: filters.size };
+    for (const { group, upstream, members } of this.#groups.values())
+      yield { group, filter: upstream, members };
   }
 
   /** The commands that make the present routes in an empty data plane. */
@@ -156,37 +158,41 @@ export class ForwardingTable {
     }
   }
 
-  #change(state: GroupState, tunnel: number, after: GroupFilter): void {
-    const before = state.filters.get(tunnel) ?? NOTHING;
-    if (sameFilter(before, after)) return;
-    const named = new Set(before.sources);
-    const names = new Set(after.sources);
+  #change(state: GroupState, tunnel: number, before: GroupFilter, after: GroupFilter): void {
     const exclude = after.mode === "exclude";
     const turned = exclude !== (before.mode === "exclude");
+    const { routes } = state;
+    const change = ++this.#changes;
 
     // Names first: they decide which (S,G) routes there are.
-    for (const source of named) if (!names.has(source)) state.routes.get(source)!.named--;
-    for (const source of names) {
-      const route = state.routes.get(source) ?? this.#newRoute(state, source, tunnel, exclude);
-      if (!named.has(source)) route.named++;
+    for (const source of before.sources) routes.get(source)!.named--;
+    for (const source of after.sources) {
+      const route = routes.get(source) ?? this.#newRoute(state, source, tunnel, exclude);
+      route.named++;
+      route.change = change;
     }
 
     // Then this tunnel's place in them, while all of them still decide.
-    for (const route of turned ? state.routes.values() : routesOf(state, named, names))
-      if (route.named > 0 && route.list.has(tunnel) !== (names.has(route.source) !== exclude))
-        this.#toggle(state, route, tunnel);
-    if (turned) this.#turn(state, tunnel, exclude);
+    if (turned) {
+      for (const route of routes.values())
+        this.#place(state, route, tunnel, (route.change === change) !== exclude);
+      this.#turn(state, tunnel, exclude);
+    } else {
+      for (const source of before.sources) {
+        const route = routes.get(source)!;
+        if (route.change !== change) this.#place(state, route, tunnel, exclude);
+      }
+      for (const source of after.sources) this.#place(state, routes.get(source)!, tunnel, !exclude);
+    }
 
     // Routes that nobody names any more decide as (*,G) does.
-    for (const source of named) {
-      const route = state.routes.get(source)!;
-      if (route.named > 0) continue;
-      state.routes.delete(source);
+    for (const source of before.sources) {
+      if (routes.get(source)!.named > 0) continue;
+      routes.delete(source);
       state.stale = true;
-      this.#emit({ kind: "route", change: "remove", group: state.group, source: route.source });
+      this.#emit({ kind: "route", change: "remove", group: state.group, source });
     }
-    if (isEmpty(after)) state.filters.delete(tunnel);
-    else state.filters.set(tunnel, shared(state, after));
+    state.members += Number(!isEmpty(after)) - Number(!isEmpty(before));
   }
 
   /** A new (S,G) route with those of (*,G), less the tunnel that is changing if it blocks S. */
@@ -204,17 +210,17 @@ export class ForwardingTable {
     return route;
   }
 
-  /** Puts the tunnel on the list of an (S,G) route or takes it off. */
-  #toggle(state: GroupState, route: SourceRoute, tunnel: number): void {
-    const { group } = state;
-    const { source } = route;
-    if (route.list.delete(tunnel)) {
-      this.#emit({ kind: "member", change: "remove", group, source, tunnel });
-    } else {
-      route.list.add(tunnel);
-      this.#emit({ kind: "member", change: "add", group, source, tunnel });
-    }
-    if (route.list.size <= 1) state.stale = true;
+  /** Puts the tunnel on the list of an (S,G) route that somebody names, or takes it off. */
+  #place(state: GroupState, route: SourceRoute, tunnel: number, on: boolean): void {
+    const { list, source } = route;
+    if (route.named === 0) return;
+    const { size } = list;
+    if (on) list.add(tunnel);
+    else list.delete(tunnel);
+    if (list.size === size) return;
+    const change = on ? "add" : "remove";
+    this.#emit({ kind: "member", change, group: state.group, source, tunnel });
+    if (list.size <= 1) state.stale = true;
   }
 
   /** Puts the tunnel on the (*,G) list or takes it off. */
@@ -231,23 +237,4 @@ export class ForwardingTable {
     }
     if (star.size <= 1) state.stale = true;
   }
-}
-
-/** The (S,G) routes of these sources; some may come twice. */
-function* routesOf(
-  state: GroupState,
-  ...sources: readonly Set<Address>[]
-): IterableIterator<SourceRoute> {
-  for (const some of sources) for (const source of some) yield state.routes.get(source)!;
-}
-
-/** The filter to keep: many tunnels want the same, and share one object and its strings. */
-function shared(state: GroupState, filter: GroupFilter): GroupFilter {
-  if (filter.sources.length === 0) return EVERYTHING;
-  if (filter.mode === "include" && filter.sources.length === 1)
-    return state.routes.get(filter.sources[0]!)!.only;
-  return {
-    mode: filter.mode,
-    sources: filter.sources.map((source) => state.routes.get(source)!.source),
-  };
 }

@@ -393,12 +393,12 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         continue;
       }
       if (out.kind !== "filter") continue;
-      const { group, filter } = out;
+      const { group, before, filter } = out;
       if (!tunnel.up && !isEmpty(filter)) {
         tunnel.up = true;
         this.#out.push(up(tunnel));
       }
-      this.#forwarding.set(tunnel.number, group, filter);
+      this.#forwarding.change(tunnel.number, group, before, filter);
     }
     return drop;
   }
