@@ -13,18 +13,24 @@ const RDATA = hex("0a01cb00710f");
 const relayAt = (name: string, ttl = 60) => record(name, "UNKNOWN_260", ttl, Buffer.from(RDATA));
 const FOUND = (ttl: number) => ({ kind: "found", values: [RDATA], ttl });
 
-/** A test with a server that answers so, and a resolver that asks it with short waits. */
+/** Nobody waits that long, however slow the machine. */
+const PATIENT = 60_000;
+/** For servers that do not answer. */
+const SHORT = 40;
+
+/** A test with a server that answers so, and a resolver that asks it. */
 function resolverTest(
   name: string,
   answering: Answering,
   body: (resolver: Resolver, server: DnsServer) => Promise<void>,
+  firstWait = PATIENT,
 ): void {
   test(name, async () => {
     const server = await DnsServer.start(answering);
     const resolver = new Resolver({
       servers: [server.endpoint],
       entropy: new SystemEntropy(),
-      firstWait: 40,
+      firstWait,
     });
     try {
       await body(resolver, server);
@@ -93,21 +99,23 @@ resolverTest(
   (asked) => (ignored++ < 2 ? [] : [reply(asked, { answers: [relayAt(NAME)] })]),
   async (resolver, server) => {
     assert.deepEqual(await resolver.resolve(QUESTION), FOUND(60));
-    assert.equal(server.asked.length, 3);
-    assert.equal(new Set(server.asked.map(({ id }) => id)).size, 3);
+    const ids = server.asked.slice(0, 3).map(({ id }) => id);
+    assert.equal(new Set(ids).size, 3);
   },
+  SHORT,
 );
 
 resolverTest(
   "who is never answered learns so",
   () => [],
-  async (resolver, server) => {
+  async (resolver) => {
     assert.deepEqual(await resolver.resolve(QUESTION), {
       kind: "failed",
       reason: `no answer about ${NAME}`,
     });
-    assert.equal(server.asked.length, 4);
+    assert.equal(resolver.queries, 4);
   },
+  SHORT,
 );
 
 resolverTest(
