@@ -1,16 +1,16 @@
 /** Every exchange that is captured here: who takes part, and how it is brought about. */
-import { AMT_MEMBERSHIP, AMT_QUERY_FLAGS } from "../../assembly/layout/amt.ts";
+import { AMT_QUERY_FLAGS } from "../../assembly/layout/amt.ts";
 import type { Address } from "../../src/core/address.ts";
 import type { Lab, Namespace } from "../../src/lab/lab.ts";
 import type { Program } from "../../src/lab/program.ts";
 import { GATEWAYS, GATEWAYS_6, RELAY, RELAY_6, SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import type { RelayOptions } from "../../src/protocols/amt/relay-options.ts";
-import type { MembershipMessage } from "../../src/wire/membership.ts";
 import { DriverGateway, DriverRelay } from "../driver/network.ts";
 import type { DriverImage } from "../driver/image.ts";
 import { Capture } from "../kernel/capture.ts";
 import { Network, counted, eventually } from "../kernel/culvert.ts";
 import { SECRET, captureFile } from "./capture-file.ts";
+import { ASK, INNER, JOIN, LEAVE, MALFORMED, routerAlert } from "./messages.ts";
 import type { Plan, Step } from "./speaker.ts";
 import { startSpeaker } from "./start-speaker.ts";
 
@@ -216,22 +216,6 @@ function spoken(
   };
 }
 
-const JOIN: MembershipMessage = {
-  kind: "report",
-  generation: 3,
-  records: [{ kind: "allow", group: "232.1.1.1", sources: [SOURCES[0]] }],
-};
-const LEAVE: MembershipMessage = {
-  kind: "report",
-  generation: 3,
-  records: [{ kind: "block", group: "232.1.1.1", sources: [SOURCES[0]] }],
-};
-const ASK = { say: "request", nonce: 0x5eed0003, family: 4 } as const;
-
-/** Where the inner datagram of an Update has its Router Alert, total length and last octet. */
-const INNER = AMT_MEMBERSHIP;
-const INNER_LENGTH = 44;
-
 const quirks = [
   spoken(
     "legacy-driver",
@@ -254,7 +238,7 @@ const quirks = [
       {
         say: "update",
         message: JOIN,
-        set: [20, 21, 22, 23].map((at) => [INNER + at, 0] as const),
+        set: routerAlert(0),
         mend: INNER,
       },
       { say: "nothing", data: 2 },
@@ -265,57 +249,7 @@ const quirks = [
 const malformed = spoken(
   "malformed-to-relay",
   "Messages that a relay must refuse, each for a reason of its own",
-  [
-    { say: "hex", octets: "" },
-    { say: "hex", octets: "13000000 5eed0001" },
-    { say: "hex", octets: "00000000 5eed0001" },
-    { say: "hex", octets: "0f000000 5eed0001" },
-    { say: "hex", octets: "01000000" },
-    { say: "hex", octets: "01000000 00000000" },
-    { say: "hex", octets: "02000000 1badcafe c0000201" },
-    { say: "hex", octets: "03000000" },
-    { say: "hex", octets: "0400a1a2 a3a4a5a6 5eed0001" },
-    { say: "hex", octets: "05000000 0000" },
-    { say: "hex", octets: "0600" },
-    { say: "hex", octets: "07000000 00000000" },
-    ASK,
-    // The MAC, the inner version, length, checksum, Router Alert, protocol; then what IGMP says.
-    { say: "update", message: JOIN, set: [[2, 0]] },
-    { say: "update", message: JOIN, set: [[INNER, 0x56]] },
-    { say: "update", message: JOIN, set: [[INNER + 3, 0xff]] },
-    { say: "update", message: JOIN, length: INNER + INNER_LENGTH - 1 },
-    { say: "update", message: JOIN, set: [[INNER + 10, 0]] },
-    { say: "update", message: JOIN, set: [[INNER + INNER_LENGTH - 1, 0xff]] },
-    {
-      say: "update",
-      message: JOIN,
-      set: [20, 21, 22, 23].map((at) => [INNER + at, 1] as const),
-      mend: INNER,
-    },
-    { say: "update", message: JOIN, set: [[INNER + 9, 17]], mend: INNER },
-    { say: "update", message: JOIN, set: [[INNER + 24 + 7, 9]], mend: INNER },
-    { say: "update", message: JOIN, set: [[INNER + 24 + 11, 200]], mend: INNER },
-    { say: "update", message: { kind: "join", generation: 1, group: "239.1.1.1" } },
-    {
-      say: "update",
-      message: {
-        kind: "query",
-        generation: 2,
-        group: undefined,
-        sources: [],
-        maxResponse: 1_000,
-        suppress: false,
-        robustness: 0,
-        queryInterval: 0,
-      },
-    },
-    { say: "teardown", set: [[2, 0]] },
-    { say: "teardown" },
-    // And it still serves who does right.
-    { say: "update", message: JOIN },
-    { say: "nothing", data: 1 },
-    { say: "teardown" },
-  ],
+  MALFORMED,
   { sound: false },
 );
 
