@@ -52,18 +52,22 @@ function troubled(service: ServiceStatus): string[] {
 }
 
 function tunnels(service: ServiceStatus): string[] {
+  // A column of its own where a path is narrower than its first hop.
+  const narrow = service.tunnels.some(({ pathMtu }) => pathMtu !== undefined);
   return titled(
     [
       { title: "TUNNEL TO" },
       { title: "FROM" },
       { title: "GROUPS", right: true },
       { title: "SINCE", right: true },
+      ...(narrow ? [{ title: "PATH MTU", right: true } as const] : []),
     ],
     service.tunnels.map((tunnel) => [
       endpointText(tunnel.gateway),
       endpointText(tunnel.local),
       numberText(tunnel.groups),
       durationText(tunnel.sinceSeconds),
+      ...(narrow ? [tunnel.pathMtu?.toString() ?? ""] : []),
     ]),
   );
 }

@@ -59,6 +59,8 @@ export interface TunnelStatus {
   readonly local: Endpoint;
   readonly sinceSeconds: number;
   readonly groups: number;
+  /** The largest packet outside, where ICMP said that it is less than that of the first hop. */
+  readonly pathMtu?: number;
 }
 
 /** A group with the merged filter of all who asked for it. */

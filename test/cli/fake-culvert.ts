@@ -57,6 +57,7 @@ export function statusOf(
         gateway: { address: "198.51.100.7", port: 49_152 },
         local: local[0]!,
         sinceSeconds: 61,
+        pathMtu: 1_400,
         groups: 2,
       },
     ],

@@ -23,8 +23,8 @@ test("status shows every daemon of the host in tables", async (t) => {
     blocks[1],
     `relay: serving, at 192.0.2.1:2268, up 1 h 2 min, pid ${relay.child.pid}
 
-  TUNNEL TO           FROM            GROUPS      SINCE
-  198.51.100.7:49152  192.0.2.1:2268       2  1 min 1 s
+  TUNNEL TO           FROM            GROUPS      SINCE  PATH MTU
+  198.51.100.7:49152  192.0.2.1:2268       2  1 min 1 s      1400
 
   GROUP      SOURCES    MEMBERS
   232.1.1.1  192.0.2.9        1

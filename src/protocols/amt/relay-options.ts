@@ -121,4 +121,6 @@ export interface RelayTunnel {
   readonly since: Millis;
   /** Groups of both families. */
   readonly groups: number;
+  /** The largest packet outside, if ICMP said that it is less than that of the first hop. */
+  readonly pathMtu?: number;
 }

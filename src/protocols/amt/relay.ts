@@ -184,7 +184,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   *tunnels(): IterableIterator<RelayTunnel> {
     for (const tunnel of this.#tunnels) {
       const { number, gateway, local, since } = tunnel;
-      yield { tunnel: number, gateway, local, since, groups: groupsOf(tunnel) };
+      yield { tunnel: number, gateway, local, since, groups: groupsOf(tunnel), ...pathOf(tunnel) };
     }
   }
 
@@ -461,8 +461,11 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 }
 
 function up({ number, gateway, local, ecn, pathMtu }: Tunnel): TunnelUp {
-  const known = pathMtu === undefined ? {} : { pathMtu };
-  return { kind: "tunnel-up", tunnel: number, gateway, local, ecn, ...known };
+  return { kind: "tunnel-up", tunnel: number, gateway, local, ecn, ...pathOf({ pathMtu }) };
+}
+
+function pathOf({ pathMtu }: Pick<Tunnel, "pathMtu">): { readonly pathMtu?: number } {
+  return pathMtu === undefined ? {} : { pathMtu };
 }
 
 function groupsOf(tunnel: Tunnel): number {

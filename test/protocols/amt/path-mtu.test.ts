@@ -58,6 +58,10 @@ test("a router's word of a path MTU is for the tunnel that its message quotes (R
   ]);
   assert.deepEqual(only(outs, "path-mtu"), [{ kind: "path-mtu", change: "reduced" }]);
   assert.deepEqual(mtus([...relay.replay()]), [1_400, undefined]);
+  assert.deepEqual(
+    Array.from(relay.tunnels(), ({ pathMtu }) => pathMtu),
+    [1_400, undefined],
+  );
 });
 
 test("it is believed only about data of a live tunnel, from where that data leaves", () => {
