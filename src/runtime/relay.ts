@@ -180,13 +180,16 @@ class RunningRelay implements Service {
       },
       state: this.#draining ? "draining" : "serving",
       local: this.#places.map(({ socket }) => socket.local),
-      tunnels: Array.from(this.#machine.tunnels(), ({ gateway, local, since, groups, pathMtu }) => ({
-        gateway,
-        local,
-        sinceSeconds: Math.round((now - since) / 1_000),
-        groups,
-        ...(pathMtu === undefined ? {} : { pathMtu }),
-      })),
+      tunnels: Array.from(
+        this.#machine.tunnels(),
+        ({ gateway, local, since, groups, pathMtu }) => ({
+          gateway,
+          local,
+          sinceSeconds: Math.round((now - since) / 1_000),
+          groups,
+          ...(pathMtu === undefined ? {} : { pathMtu }),
+        }),
+      ),
       groups: Array.from(this.#machine.groups(), ({ group, filter, members }) => ({
         group,
         ...filter,
