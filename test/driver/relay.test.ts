@@ -13,6 +13,8 @@ import { DriverRelay } from "./network.ts";
 const driverTest = bedTests((lab, image) => DriverRelay.boot(lab, image));
 
 const COUNT = 1_000;
+/** Octets of payload in what a source sends if not told otherwise. */
+const SIZE = 500;
 /** A few tries of a Request: the gateway has to find out what the driver understands. */
 const JOIN_MS = 30_000;
 /** The Last Member Query Time of the gateway (RFC 3376 §8.8: 2 s), on a busy machine. */
@@ -46,7 +48,8 @@ for (const { inner, group, sources, field } of FAMILIES) {
       );
       // Not the listener's socket but the gateway kept the other source away.
       assert.deepEqual([...new Set(device.values(field, "udp"))], [sources[0]]);
-      assert.deepEqual(device.faults().slice(0, 5), []);
+      // The checksum of a super-packet is completed only where the host cuts it.
+      assert.deepEqual(device.faults(`udp.length <= ${8 + SIZE}`).slice(0, 5), []);
     },
   );
 
