@@ -124,6 +124,23 @@ export function rxAncillary(region: usize, i: usize, level: i32, type: i32): usi
   return 0;
 }
 
+/** Writes a message's header, without ancillary data; `name` is an absolute address, or 0. */
+export function putMessageHeader(
+  message: usize,
+  name: u64,
+  nameLength: u32,
+  iovecs: usize,
+  count: u64,
+): void {
+  store<u64>(message, name, MMSGHDR_NAME);
+  store<u32>(message, nameLength, MMSGHDR_NAME_LENGTH);
+  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
+  store<u64>(message, count, MMSGHDR_IOV_COUNT);
+  store<u64>(message, 0, MMSGHDR_CONTROL);
+  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
+  store<u32>(message, 0, MMSGHDR_FLAGS);
+}
+
 /**
  * Writes message `at` of the transmit region and its two iovecs, a prefix and what follows it.
  * `counted` is how many octets it counts for.
@@ -144,13 +161,7 @@ export function putMessage(
   store<u64>(iovecs, absolute(octets), (1 << IOVEC_SHIFT) + IOVEC_BASE);
   store<u64>(iovecs, length, (1 << IOVEC_SHIFT) + IOVEC_LENGTH);
   const message = ARENA_TX + TX_HEADERS + ((<usize>at) << MMSGHDR_SHIFT);
-  store<u64>(message, absolute(name), MMSGHDR_NAME);
-  store<u32>(message, nameLength, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(iovecs), MMSGHDR_IOV);
-  store<u64>(message, 2, MMSGHDR_IOV_COUNT);
-  store<u64>(message, 0, MMSGHDR_CONTROL);
-  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
-  store<u32>(message, 0, MMSGHDR_FLAGS);
+  putMessageHeader(message, absolute(name), nameLength, iovecs, 2);
   const note = ARENA_TX + ((<usize>at) << 2);
   store<u32>(note, 1, TX_SEGMENTS);
   store<u32>(note, counted, TX_LENGTHS);

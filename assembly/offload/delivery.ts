@@ -16,16 +16,10 @@ import {
   IOVEC_BASE,
   IOVEC_LENGTH,
   IOVEC_SHIFT,
-  MMSGHDR_CONTROL,
-  MMSGHDR_CONTROL_LENGTH,
-  MMSGHDR_FLAGS,
-  MMSGHDR_IOV,
   MMSGHDR_IOV_COUNT,
-  MMSGHDR_NAME,
-  MMSGHDR_NAME_LENGTH,
   MMSGHDR_SHIFT,
 } from "../layout/system";
-import { absolute } from "../batch";
+import { absolute, putMessageHeader } from "../batch";
 import { groupBegin, groupEnd, groupFinish, groupJoins, groupPayload } from "./group";
 
 // The messages made so far, their iovecs, and the first iovec of the last message.
@@ -88,12 +82,7 @@ export function deliveryAdd(
   linkLength = link;
   firstVector = vectors;
   const message = ARENA_TX + TX_HEADERS + ((<usize>messages) << MMSGHDR_SHIFT);
-  store<u64>(message, 0, MMSGHDR_NAME);
-  store<u32>(message, 0, MMSGHDR_NAME_LENGTH);
-  store<u64>(message, absolute(vectorAt(vectors)), MMSGHDR_IOV);
-  store<u64>(message, 0, MMSGHDR_CONTROL);
-  store<u64>(message, 0, MMSGHDR_CONTROL_LENGTH);
-  store<u32>(message, 0, MMSGHDR_FLAGS);
+  putMessageHeader(message, 0, 0, vectorAt(vectors), 0); // the count is known at its end
   putVector(prefix, prefixLength);
   putVector(frame, length);
   const row = rowAt(messages);
