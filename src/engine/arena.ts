@@ -56,7 +56,6 @@ import {
   SOCKADDR_IN6_ADDRESS,
   SOCKADDR_IN6_LENGTH,
   SOCKADDR_IN_ADDRESS,
-  SOCKADDR_IN_LENGTH,
   SOCKADDR_LL_ADDRESS,
   SOCKADDR_LL_ADDRESS_LENGTH,
   SOCKADDR_LL_INDEX,
@@ -73,6 +72,7 @@ import {
   type Family,
 } from "../core/address.ts";
 import { writeAddress } from "../wire/octets.ts";
+import { writeSockaddr } from "./sockaddr.ts";
 import { sessionKey, sessionParts, type SessionKey, type SessionPlan } from "./session.ts";
 
 const COMMAND_LENGTH = 1 << COMMAND_SLOT_SHIFT;
@@ -367,13 +367,7 @@ export function addLedgers(ledgers: readonly Ledger[]): Ledger {
 /** Writes an endpoint as a sockaddr, its length and flags behind it; nothing for none. */
 function putSockaddr({ octets, view, at }: Place, endpoint: Endpoint | undefined, flags = 0): void {
   if (!endpoint) return;
-  const { address } = endpoint;
-  const family = familyOf(address);
-  const isV4 = family === 4;
-  view.setUint16(at + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
-  view.setUint16(at + SOCKADDR_PORT, endpoint.port);
-  writeAddress(octets, at + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS), address, family);
-  const length = isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
+  const length = writeSockaddr(octets, view, at, endpoint);
   view.setUint32(at + SOCKADDR_IN6_LENGTH, length | flags, true);
 }
 

@@ -4,18 +4,10 @@
  */
 import { ARENA_SESSIONS } from "../../assembly/layout/arena.ts";
 import * as l2tp from "../../assembly/layout/l2tp.ts";
-import {
-  AF_INET,
-  AF_INET6,
-  SOCKADDR_FAMILY,
-  SOCKADDR_IN6_ADDRESS,
-  SOCKADDR_IN6_LENGTH,
-  SOCKADDR_IN_ADDRESS,
-  SOCKADDR_IN_LENGTH,
-  SOCKADDR_PORT,
-} from "../../assembly/layout/system.ts";
+import { AF_INET, AF_INET6 } from "../../assembly/layout/system.ts";
 import { parseAddress, type Endpoint } from "../core/address.ts";
 import { BugError } from "../core/errors.ts";
+import { writeSockaddr } from "./sockaddr.ts";
 
 /** What identifies a session's datagrams. */
 export interface SessionKey {
@@ -160,7 +152,7 @@ export function sessionParts(peer: Endpoint, plan: SessionPlan): RecordPart[] {
   view.setUint16(l2tp.SESSION_VLAN, plan.vlan ?? 0, true);
   view.setUint32(l2tp.SESSION_OLD_MAX, plan.restartAfter, true);
   view.setUint32(l2tp.SESSION_HOLD, plan.hold, true);
-  const length = putSockaddr(view, octets, l2tp.SESSION_SOCKADDR, peer);
+  const length = writeSockaddr(octets, view, l2tp.SESSION_SOCKADDR, peer);
   view.setUint32(l2tp.SESSION_SOCKADDR_LENGTH, length, true);
   const { header } = plan;
   view.setUint8(l2tp.SESSION_HEADER_LENGTH, header.octets.length);
@@ -245,16 +237,6 @@ export function readSession(
     rxUnnumbered: counter(l2tp.SESSION_RX_UNNUMBERED),
     heard: counter(l2tp.SESSION_HEARD),
   };
-}
-
-/** Writes a sockaddr at `at`; returns its length. */
-function putSockaddr(view: DataView, octets: Uint8Array, at: number, peer: Endpoint): number {
-  const address = octetsOf(peer);
-  const isV4 = address.length === 4;
-  view.setUint16(at + SOCKADDR_FAMILY, isV4 ? AF_INET : AF_INET6, true);
-  view.setUint16(at + SOCKADDR_PORT, peer.port);
-  octets.set(address, at + (isV4 ? SOCKADDR_IN_ADDRESS : SOCKADDR_IN6_ADDRESS));
-  return isV4 ? SOCKADDR_IN_LENGTH : SOCKADDR_IN6_LENGTH;
 }
 
 function octetsOf({ address }: Endpoint): Uint8Array {
