@@ -59,14 +59,12 @@ export function flood(count: number, seed: number): Flooded {
   const sizes = targets.map(({ arena }) => arena.buffer.byteLength);
   const mark = Buffer.alloc(4);
   let serial = 0;
-  let honest = 0;
   let delivered = 0;
   for (let done = 0; done < count;) {
     const session = random.below(SESSIONS.length);
     const frame = Buffer.alloc(4 + 20 + random.below(60));
     frame.writeUInt32BE(++serial, 4);
     const genuine = sender.send(deviceOf(session), [frame]).flat();
-    honest++;
     const hostile: Arrival[] = [];
     for (let i = random.below(60); i >= 0; i--) hostile.push(forge(random, genuine[0]!.octets));
     done += hostile.length;
@@ -97,7 +95,6 @@ export function flood(count: number, seed: number): Flooded {
     assert.equal(target.core.l2tpHeld(), 0);
     assert.equal(target.arena.buffer.byteLength, sizes[i], "the arena grew");
   }
-  assert.ok(honest > 0);
   const { stages } = readLedger(targets[0]!.arena);
   const outcomes: Record<string, number> = {};
   for (const stage of [STAGE_CONTROL, STAGE_DEVICE])
