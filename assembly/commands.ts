@@ -29,8 +29,8 @@ import { SOCKADDR_IN6_LENGTH } from "./layout/system";
 import { tally } from "./counters";
 import { portSet } from "./l2tp/ports";
 import { sessionAdd, sessionPut, sessionReady, sessionRemove } from "./l2tp/sessions";
-import { ringOldest, ringRelease, ringWaiting } from "./ring";
-import { relaySet } from "./relays";
+import { ringOldest, ringRelease, ringWaiting } from "./memory/ring";
+import { relaySet } from "./amt/relays";
 import {
   memberAdd,
   memberRemove,
@@ -39,7 +39,7 @@ import {
   routeRemove,
   routeSetRelay,
   tunnelSet,
-} from "./routes";
+} from "./amt/routes";
 
 /**
  * Applies up to `most` waiting commands. Returns how many, or -1 when there is no memory for one;

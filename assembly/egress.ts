@@ -20,7 +20,7 @@ import { VERDICT_FORWARDED, VERDICT_PUNTED } from "./layout/verdict";
 import { count, tally } from "./counters";
 import { sessionUnsent } from "./l2tp/sessions";
 import { punt } from "./punt";
-import { hashKey } from "./table";
+import { hashKey } from "./memory/table";
 
 /** Counts messages `first` to `first + messages - 1` as taken by the kernel in one call. */
 export function sent(first: u32, messages: u32): void {

@@ -9,29 +9,29 @@ import {
   CONFIG_TUNNEL_MTU,
 } from "./layout/arena";
 import { crcInit } from "./crc32c";
-import { heapInit } from "./heap";
+import { heapInit } from "./memory/heap";
 import { sessionsInit } from "./l2tp/sessions";
-import { routesInit } from "./routes";
+import { routesInit } from "./amt/routes";
 
-export { encapsulate, decapsulate } from "./amt";
+export { encapsulate, decapsulate } from "./amt/data";
 export { rxArm, rxPrepare } from "./batch";
 export { checksum, updateChecksum } from "./checksum";
 export { applyCommands } from "./commands";
-export { deviceControl, relayControl } from "./control";
+export { deviceControl, relayControl } from "./amt/control";
 export { tally } from "./counters";
 export { crc32c } from "./crc32c";
 export { sent, unsent, unsentTooBig } from "./egress";
-export { gatewayFill, gatewayReceive } from "./gateway";
+export { gatewayFill, gatewayReceive } from "./amt/gateway";
 export { framesReady, framesRelease } from "./packet-ring";
-export { ingest, ingestFrames } from "./ingest";
+export { ingest, ingestFrames } from "./amt/ingest";
 export { held as l2tpHeld } from "./l2tp/hold";
 export { l2tpExpire, l2tpReceive, l2tpReceiveFill } from "./l2tp/receive";
 export { l2tpSend, l2tpSendFill } from "./l2tp/send";
-export { decapsulateBatch, encapsulateBatch } from "./packets";
-export { lookUp } from "./lookup";
-export { relayFill } from "./relay";
-export { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "./ring";
-export { routeAdd, routeFor, routeHash, routeRemove } from "./routes";
+export { decapsulateBatch, encapsulateBatch } from "./amt/packets";
+export { lookUp } from "./amt/lookup";
+export { relayFill } from "./amt/relay";
+export { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "./memory/ring";
+export { routeAdd, routeFor, routeHash, routeRemove } from "./amt/routes";
 
 /**
  * Prepares a fresh arena: its absolute address and the tables' seed as two 32-bit halves each, and

@@ -12,7 +12,7 @@ import {
 } from "./layout/arena";
 import { SOCKADDR_IN6_LENGTH } from "./layout/system";
 import { VERDICT_PUNTED, VERDICT_PUNT_FULL, VERDICT_TOO_BIG } from "./layout/verdict";
-import { ringFree, ringPublish } from "./ring";
+import { ringFree, ringPublish } from "./memory/ring";
 
 /** Hands on `length` octets at `packet`; `name` is the sender's sockaddr. Returns the verdict. */
 export function punt(kind: u32, packet: usize, length: i32, name: usize, nameLength: u32): i32 {

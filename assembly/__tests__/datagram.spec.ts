@@ -13,7 +13,7 @@ import {
   VERDICT_TRUNCATED,
   VERDICT_TTL_EXPIRED,
 } from "../layout/verdict";
-import { checkRelayed, decapsulate, encapsulate, messageType } from "../amt";
+import { checkRelayed, decapsulate, encapsulate, messageType } from "../amt/data";
 import { checksum } from "../checksum";
 import {
   be16,

@@ -2,8 +2,8 @@
 // lie where the release has them; the specs' own memory begins at 64 MiB, and the heap of the code
 // under test at HEAP.
 import { ARENA_CRC, ARENA_HEAP_NEXT, ARENA_SEED } from "../layout/arena";
-import { heapInit } from "../heap";
-import { routesInit } from "../routes";
+import { heapInit } from "../memory/heap";
+import { routesInit } from "../amt/routes";
 
 /** Where the heap under test begins: behind all that a spec takes. */
 export const HEAP: usize = 112 << 20;

@@ -8,9 +8,16 @@ import {
   RING_SLOTS,
   RING_TAIL,
 } from "../layout/arena";
-import { allocate, blockShift, heapInit, release } from "../heap";
-import { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "../ring";
-import { hashKey, tableCount, tableFind, tableInit, tableInsert, tableRemove } from "../table";
+import { allocate, blockShift, heapInit, release } from "../memory/heap";
+import { ringFree, ringOldest, ringPublish, ringRelease, ringWaiting } from "../memory/ring";
+import {
+  hashKey,
+  tableCount,
+  tableFind,
+  tableInit,
+  tableInsert,
+  tableRemove,
+} from "../memory/table";
 import { below, freshArena, HEAP, random, SCRATCH, seed } from "./desk";
 
 const PAGE: usize = 65536;

@@ -8,8 +8,8 @@ import {
   KEY_LENGTH,
   KEY_SOURCE,
 } from "../layout/arena";
-import { allocate } from "../heap";
-import { tableCount } from "../table";
+import { allocate } from "../memory/heap";
+import { tableCount } from "../memory/table";
 import {
   memberAdd,
   memberRemove,
@@ -25,7 +25,7 @@ import {
   TUNNEL_LENGTH,
   tunnelAt,
   tunnelSet,
-} from "../routes";
+} from "../amt/routes";
 import { below, freshArena, SCRATCH, seed } from "./desk";
 
 const KEY: usize = SCRATCH;

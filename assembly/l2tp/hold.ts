@@ -27,7 +27,7 @@ import {
 } from "../layout/l2tp";
 import { VERDICT_STOPPED } from "../layout/verdict";
 import { count } from "../counters";
-import { allocate } from "../heap";
+import { allocate } from "../memory/heap";
 
 /** Makes the pool, if it is not there. False without memory. */
 export function holdInit(): bool {

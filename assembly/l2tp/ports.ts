@@ -1,8 +1,8 @@
 // What each port of a lane is, by its number.
 import { ARENA_PORTS } from "../layout/arena";
 import { PORT_KIND, PORT_NONE, PORT_SESSION, PORT_SHIFT, PORT_TRUNK } from "../layout/l2tp";
-import { allocate, release } from "../heap";
-import { slabAt, slabHas, slabReach } from "../slab";
+import { allocate, release } from "../memory/heap";
+import { slabAt, slabHas, slabReach } from "../memory/slab";
 
 const TRUNK_SHIFT: u32 = 14; // u32: a session's address for each of 4,096 VLAN identifiers
 

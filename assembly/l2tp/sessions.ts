@@ -12,8 +12,8 @@ import {
   SESSION_TX_PACKETS,
   SESSION_VLAN,
 } from "../layout/l2tp";
-import { slabAt, slabHas, slabInit, slabReach } from "../slab";
-import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "../table";
+import { slabAt, slabHas, slabInit, slabReach } from "../memory/slab";
+import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "../memory/table";
 import { holdForget, holdInit } from "./hold";
 import { portSession, portTie } from "./ports";
 

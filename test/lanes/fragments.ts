@@ -1,4 +1,4 @@
-/** What a tunnel of some MTU gets of a datagram, in plain TypeScript: the oracle of `assembly/fit.ts`. */
+/** What a tunnel of some MTU gets of a datagram, in plain TypeScript: the oracle of `assembly/amt/fit.ts`. */
 import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
 import { mendIpv4 } from "./packets.ts";
 

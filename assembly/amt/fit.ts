@@ -1,6 +1,6 @@
 // Whether datagrams fit the tunnels (RFC 7450 §5.3.3.6.2). One that is too large for a tunnel is cut
 // into IPv4 fragments, or dropped if it must not be; then control is shown it, to tell its source.
-import { AMT_DATA_DATAGRAM } from "./layout/amt";
+import { AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
   ARENA_TX,
@@ -25,20 +25,20 @@ import {
   TALLY_NOTED,
   TRAIN_LENGTH_MAX,
   TX_STAGING,
-} from "./layout/arena";
-import { IPV4_DF, IPV4_FRAGMENT, IPV4_OFFSET_MASK, UDP_CHECKSUM } from "./layout/ip";
+} from "../layout/arena";
+import { IPV4_DF, IPV4_FRAGMENT, IPV4_OFFSET_MASK, UDP_CHECKSUM } from "../layout/ip";
 import {
   VERDICT_FORWARDED,
   VERDICT_INNER_LENGTH,
   VERDICT_PUNTED,
   VERDICT_TOO_BIG,
-} from "./layout/verdict";
-import { checksum } from "./checksum";
-import { tally } from "./counters";
-import { be16, ipv4HeaderLength, isIpv4, storeBe16, udpHeaders } from "./datagram";
+} from "../layout/verdict";
+import { checksum } from "../checksum";
+import { tally } from "../counters";
+import { be16, ipv4HeaderLength, isIpv4, storeBe16, udpHeaders } from "../datagram";
 import { putSegment } from "./pieces";
-import { punt } from "./punt";
-import { hashKey } from "./table";
+import { punt } from "../punt";
+import { hashKey } from "../memory/table";
 
 /** The words of a key's source. */
 const SOURCE_WORDS: u32 = 2;

@@ -1,6 +1,6 @@
 // AMT Multicast Data (RFC 7450 §5.1.6) on and off, one packet at a time. Lanes put the header on in
 // `relay.ts` while they build trains; both take their checks from here.
-import { AMT_DATA, AMT_DATA_DATAGRAM, AMT_TEARDOWN } from "./layout/amt";
+import { AMT_DATA, AMT_DATA_DATAGRAM, AMT_TEARDOWN } from "../layout/amt";
 import {
   VERDICT_AMT_TYPE_ROLE,
   VERDICT_AMT_TYPE_UNKNOWN,
@@ -8,8 +8,8 @@ import {
   VERDICT_INNER_LENGTH,
   VERDICT_TRUNCATED,
   VERDICT_TTL_EXPIRED,
-} from "./layout/verdict";
-import { checkMulticast, hasHops, takeHop } from "./datagram";
+} from "../layout/verdict";
+import { checkMulticast, hasHops, takeHop } from "../datagram";
 
 /** The length of a datagram that a relay may send on, or a negated verdict. */
 export function checkRelayed(packet: usize, room: i32): i32 {

@@ -36,8 +36,8 @@ import {
   STAGE_RECEIVED,
   TALLY_FRAGMENTED,
   TALLY_SEGMENTED,
-} from "./layout/arena";
-import { IPV6_HEADER } from "./layout/ip";
+} from "../layout/arena";
+import { IPV6_HEADER } from "../layout/ip";
 import {
   VNET_CHECKSUM_OFFSET,
   VNET_CHECKSUM_START,
@@ -47,7 +47,7 @@ import {
   VNET_GSO_TYPE,
   VNET_GSO_UDP_L4,
   VNET_NEEDS_CHECKSUM,
-} from "./layout/system";
+} from "../layout/system";
 import {
   VERDICT_FORWARDED,
   VERDICT_NO_MEMBER,
@@ -55,16 +55,16 @@ import {
   VERDICT_OTHER_INGRESS,
   VERDICT_SEGMENT_KIND,
   VERDICT_TRUNCATED,
-} from "./layout/verdict";
-import { checkRelayed } from "./amt";
-import { frameHeader, hasVnet, linkHeader, rxLength, rxPacket } from "./batch";
+} from "../layout/verdict";
+import { checkRelayed } from "./data";
+import { frameHeader, hasVnet, linkHeader, rxLength, rxPacket } from "../batch";
 import { isMembership } from "./control";
-import { count, tally } from "./counters";
-import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "./datagram";
+import { count, tally } from "../counters";
+import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "../datagram";
 import { complete, datagramsOf, fitLane, leastMtu } from "./fit";
-import { framePacket, frameRoom } from "./packet-ring";
+import { framePacket, frameRoom } from "../packet-ring";
 import { elect } from "./ingress";
-import { punt } from "./punt";
+import { punt } from "../punt";
 import { rebuild } from "./rebuild";
 import { lookUp } from "./lookup";
 import { routeCount, routeEnqueue, routeSetNext } from "./routes";

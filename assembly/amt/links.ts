@@ -18,19 +18,19 @@ import {
   TX_PREFIXES,
   TX_PREFIX_SHIFT,
   TX_STAGING,
-} from "./layout/arena";
-import { IPV4_DESTINATION, IPV4_SOURCE, IPV6_DESTINATION, IPV6_SOURCE } from "./layout/ip";
+} from "../layout/arena";
+import { IPV4_DESTINATION, IPV4_SOURCE, IPV6_DESTINATION, IPV6_SOURCE } from "../layout/ip";
 import {
   ETHERNET_LENGTH,
   ETHERNET_TYPE,
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
   SOCKADDR_LL_ADDRESS,
-} from "./layout/system";
-import { VERDICT_LINK_MTU, VERDICT_TTL_EXPIRED } from "./layout/verdict";
-import { putMessage } from "./batch";
-import { count } from "./counters";
-import { hasHops, isIpv4, storeBe16, takeHop } from "./datagram";
+} from "../layout/system";
+import { VERDICT_LINK_MTU, VERDICT_TTL_EXPIRED } from "../layout/verdict";
+import { putMessage } from "../batch";
+import { count } from "../counters";
+import { hasHops, isIpv4, storeBe16, takeHop } from "../datagram";
 import { TUNNEL_LENGTH, tunnelAt } from "./routes";
 
 /** The source address of frames. */

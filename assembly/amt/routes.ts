@@ -10,10 +10,10 @@ import {
   KEY_KIND,
   KEY_LENGTH,
   KEY_SOURCE,
-} from "./layout/arena";
-import { allocate, blockShift, release } from "./heap";
-import { slabAt, slabInit, slabReach } from "./slab";
-import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "./table";
+} from "../layout/arena";
+import { allocate, blockShift, release } from "../memory/heap";
+import { slabAt, slabInit, slabReach } from "../memory/slab";
+import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "../memory/table";
 
 // A route record, after its key.
 const ROUTE_LIST: usize = 40; // u32: block of u32 tunnel numbers, 0 for none

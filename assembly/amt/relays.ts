@@ -1,6 +1,6 @@
 // A gateway's relays: from whom data is accepted, and how much has come.
-import { ARENA_HEARD, ARENA_RELAYS, RELAY_LENGTH, RELAY_SHIFT, RELAY_SLOTS } from "./layout/arena";
-import { AF_INET, SOCKADDR_FAMILY, SOCKADDR_IN6_ADDRESS } from "./layout/system";
+import { ARENA_HEARD, ARENA_RELAYS, RELAY_LENGTH, RELAY_SHIFT, RELAY_SLOTS } from "../layout/arena";
+import { AF_INET, SOCKADDR_FAMILY, SOCKADDR_IN6_ADDRESS } from "../layout/system";
 
 /** Gives a relay its endpoint: a sockaddr, its length behind it. A number out of range is ignored. */
 export function relaySet(relay: u32, name: usize): void {

@@ -12,14 +12,14 @@ import {
   AMT_TEARDOWN,
   AMT_TEARDOWN_LENGTH,
   AMT_UPDATE,
-} from "./layout/amt";
+} from "../layout/amt";
 import {
   PUNT_FROM_DEVICE,
   PUNT_FROM_SOCKET,
   STAGE_CONTROL,
   STAGE_DEVICE,
   STAGE_RECEIVED,
-} from "./layout/arena";
+} from "../layout/arena";
 import {
   IPV4_HEADER,
   IPV4_PROTOCOL,
@@ -28,20 +28,20 @@ import {
   PROTOCOL_HOP_BY_HOP,
   PROTOCOL_ICMPV6,
   PROTOCOL_IGMP,
-} from "./layout/ip";
-import { ETHERNET_TYPE, ETHERNET_LENGTH, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "./layout/system";
+} from "../layout/ip";
+import { ETHERNET_TYPE, ETHERNET_LENGTH, ETHERTYPE_IPV4, ETHERTYPE_IPV6 } from "../layout/system";
 import {
   VERDICT_AMT_LENGTH,
   VERDICT_AMT_TYPE_ROLE,
   VERDICT_INNER_VERSION,
   VERDICT_NOT_MEMBERSHIP,
   VERDICT_TRUNCATED,
-} from "./layout/verdict";
-import { messageType } from "./amt";
-import { frameHeader, linkHeader, rxLength, rxName, rxNameLength, rxPacket } from "./batch";
-import { count } from "./counters";
-import { be16 } from "./datagram";
-import { punt } from "./punt";
+} from "../layout/verdict";
+import { messageType } from "./data";
+import { frameHeader, linkHeader, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
+import { count } from "../counters";
+import { be16 } from "../datagram";
+import { punt } from "../punt";
 
 const MLD_QUERY = 130; // RFC 3810 §5.1
 const MLD_DONE = 132; // RFC 2710 §3

@@ -1,6 +1,6 @@
 // Memory handed out on demand, in blocks of a power of two. Never in a packet's path: only tables
 // that grow ask for it, between batches.
-import { ARENA_HEAP_END, ARENA_HEAP_FREE, ARENA_HEAP_NEXT } from "./layout/arena";
+import { ARENA_HEAP_END, ARENA_HEAP_FREE, ARENA_HEAP_NEXT } from "../layout/arena";
 
 const PAGE: usize = 65536;
 const GROWTH: usize = 32 * PAGE; // memory grows by multiples of 2 MiB, which a huge page can back

@@ -1,6 +1,6 @@
 // The library engine's batches: packets one after another in scratch memory, none of a lane's rings.
-import { decapsulate, encapsulate } from "./amt";
-import { AMT_DATA_DATAGRAM } from "./layout/amt";
+import { decapsulate, encapsulate } from "./data";
+import { AMT_DATA_DATAGRAM } from "../layout/amt";
 
 /**
  * Encapsulates `packets` packets that stand at `from` plus the u32 of `offsets`, with the i32 of

@@ -6,7 +6,7 @@
 // A train holds datagrams of one route in AMT headers, all of one length but perhaps the last: what
 // UDP_SEGMENT cuts apart again. Its octets are written once; the messages to all the members share
 // its iovec.
-import { AMT_DATA_DATAGRAM } from "./layout/amt";
+import { AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
   ARENA_CURSOR,
@@ -48,7 +48,7 @@ import {
   TX_STAGING,
   TX_STAGING_SIZE,
   TX_TRAINS,
-} from "./layout/arena";
+} from "../layout/arena";
 import {
   IOVEC_BASE,
   IOVEC_LENGTH,
@@ -67,12 +67,12 @@ import {
   MMSGHDR_SHIFT,
   SOCKADDR_IN_LENGTH,
   UDP_SEGMENT,
-} from "./layout/system";
-import { putDataHeader } from "./amt";
-import { absolute } from "./batch";
-import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "./cmsg";
-import { count } from "./counters";
-import { ecnOf, ipv4HeaderLength, takeHop, udpHeaders } from "./datagram";
+} from "../layout/system";
+import { putDataHeader } from "./data";
+import { absolute } from "../batch";
+import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
+import { count } from "../counters";
+import { ecnOf, ipv4HeaderLength, takeHop, udpHeaders } from "../datagram";
 import { putFragment, putSegment } from "./pieces";
 import {
   routeCount,

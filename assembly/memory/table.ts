@@ -4,7 +4,7 @@
 // linear probing over slots of 8 octets: the key's hash, the record's address. To grow, the table
 // takes an index of twice the size, puts new entries there, and moves some old ones at each change;
 // until that is done a look-up asks both.
-import { ARENA_SEED } from "./layout/arena";
+import { ARENA_SEED } from "../layout/arena";
 import { allocate, release } from "./heap";
 
 const TABLE_INDEX: usize = 0; // u32: slots

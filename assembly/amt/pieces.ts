@@ -1,6 +1,6 @@
 // Datagrams that leave in several pieces: super-packets as the UDP datagrams they stand for, large
 // ones as IPv4 fragments (RFC 791 §3.2).
-import { ITEM_LENGTH, ITEM_PACKET, ITEM_PIECE, ITEM_PIECES } from "./layout/arena";
+import { ITEM_LENGTH, ITEM_PACKET, ITEM_PIECE, ITEM_PIECES } from "../layout/arena";
 import {
   IPV4_CHECKSUM,
   IPV4_FRAGMENT,
@@ -12,10 +12,10 @@ import {
   IPV6_PAYLOAD_LENGTH,
   UDP_HEADER,
   UDP_LENGTH,
-} from "./layout/ip";
-import { checksum } from "./checksum";
-import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "./datagram";
-import { putUdpChecksum } from "./transport";
+} from "../layout/ip";
+import { checksum } from "../checksum";
+import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "../datagram";
+import { putUdpChecksum } from "../transport";
 
 const OPTION_END = 0;
 const OPTION_NOP: u8 = 1;

@@ -1,7 +1,7 @@
 // Single-producer single-consumer rings. Both indices run freely and wrap; each has one writer. The
 // producer fills slots, then publishes them by storing RING_TAIL; the consumer reads them, then
 // gives them back by storing RING_HEAD. The two lie on cache lines of their own.
-import { RING_HEAD, RING_SLOTS, RING_TAIL } from "./layout/arena";
+import { RING_HEAD, RING_SLOTS, RING_TAIL } from "../layout/arena";
 
 /** How many slots wait for the consumer. */
 export function ringWaiting(ring: usize): u32 {

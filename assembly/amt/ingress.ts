@@ -12,7 +12,7 @@ import {
   FLOW_SET_SHIFT,
   FLOW_SHIFT,
   KEY_LENGTH,
-} from "./layout/arena";
+} from "../layout/arena";
 
 /**
  * True when a packet with the (S,G) key at `key`, of this hash, is taken that came by interface

@@ -5,7 +5,7 @@
 //
 // One received message can be a train that UDP_GRO joined: each of its segments is a datagram of
 // its own. Segments are delivered from where they arrived; nothing is copied.
-import { AMT_DATA, AMT_DATA_DATAGRAM } from "./layout/amt";
+import { AMT_DATA, AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
   ARENA_CURSOR,
@@ -35,7 +35,7 @@ import {
   STAGE_RECEIVED,
   TALLY_DELIVERED,
   TX_CAPACITY,
-} from "./layout/arena";
+} from "../layout/arena";
 import {
   IPV4_FRAGMENT,
   IPV4_MF,
@@ -46,8 +46,8 @@ import {
   UDP_DESTINATION_PORT,
   UDP_HEADER,
   UDP_LENGTH,
-} from "./layout/ip";
-import { ETHERNET_LENGTH, IPPROTO_UDP, UDP_GRO, VNET_LENGTH } from "./layout/system";
+} from "../layout/ip";
+import { ETHERNET_LENGTH, IPPROTO_UDP, UDP_GRO, VNET_LENGTH } from "../layout/system";
 import {
   VERDICT_ECN,
   VERDICT_FORWARDED,
@@ -59,13 +59,13 @@ import {
   VERDICT_STOPPED,
   VERDICT_UDP_CHECKSUM,
   VERDICT_UDP_PORT,
-} from "./layout/verdict";
-import { decapsulate, messageType } from "./amt";
-import { putMessage, rxAncillary, rxLength, rxName, rxPacket } from "./batch";
+} from "../layout/verdict";
+import { decapsulate, messageType } from "./data";
+import { putMessage, rxAncillary, rxLength, rxName, rxPacket } from "../batch";
 import { puntMessage } from "./control";
-import { count, tallied, tally } from "./counters";
-import { be16, isIpv4, keyOf, udpHeaders } from "./datagram";
-import { receivedEcn, takeEcn } from "./ecn";
+import { count, tallied, tally } from "../counters";
+import { be16, isIpv4, keyOf, udpHeaders } from "../datagram";
+import { receivedEcn, takeEcn } from "../ecn";
 import {
   deliveryAdd,
   deliveryBegin,
@@ -73,10 +73,10 @@ import {
   deliveryHasRoom,
   deliveryJoins,
   deliveryPrefix,
-} from "./offload/delivery";
+} from "../offload/delivery";
 import { hearRelay, isRelay } from "./relays";
 import { routeCount, routeFor, routeHash, routeList, routeRelay } from "./routes";
-import { udpSum } from "./transport";
+import { udpSum } from "../transport";
 import { layCopies, noteCopy, putGroupAddress } from "./links";
 
 /** The member of a route that stands for the device, or for a receiver. */

@@ -14,9 +14,9 @@ import {
   STAGE_RECEIVED,
   TALLY_REDUCED,
   TUNNEL_MTU_SHIFT,
-} from "./layout/arena";
-import { VERDICT_FORWARDED } from "./layout/verdict";
-import { count, tally } from "./counters";
+} from "../layout/arena";
+import { VERDICT_FORWARDED } from "../layout/verdict";
+import { count, tally } from "../counters";
 import { datagramLength, datagramsOf, fit, laneMtu } from "./fit";
 import { routeCount, routeList, TUNNEL_LENGTH, tunnelAt } from "./routes";
 

@@ -5,7 +5,7 @@ import {
   SOCKADDR_IN6_ADDRESS,
   SOCKADDR_IN_ADDRESS,
   SOCKADDR_PORT,
-} from "./layout/system";
+} from "../layout/system";
 import {
   AF_INET,
   IN6_PKTINFO_ADDRESS,
@@ -16,7 +16,7 @@ import {
   IPV6_PKTINFO,
   IP_PKTINFO,
   IP_TTL,
-} from "./layout/system";
+} from "../layout/system";
 import {
   IPV4_CHECKSUM,
   IPV4_DESTINATION,
@@ -36,13 +36,13 @@ import {
   UDP_HEADER,
   UDP_LENGTH,
   UDP_SOURCE_PORT,
-} from "./layout/ip";
-import { VERDICT_FAMILY, VERDICT_TOO_BIG } from "./layout/verdict";
-import { RX_UDP_PORT } from "./layout/arena";
-import { rxAncillary, rxName } from "./batch";
-import { checksum } from "./checksum";
-import { storeBe16 } from "./datagram";
-import { putUdpChecksum } from "./transport";
+} from "../layout/ip";
+import { VERDICT_FAMILY, VERDICT_TOO_BIG } from "../layout/verdict";
+import { RX_UDP_PORT } from "../layout/arena";
+import { rxAncillary, rxName } from "../batch";
+import { checksum } from "../checksum";
+import { storeBe16 } from "../datagram";
+import { putUdpChecksum } from "../transport";
 
 /**
  * Makes the headers of the datagram whose payload of `length` octets stands at `payload`, just

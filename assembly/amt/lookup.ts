@@ -1,9 +1,9 @@
 // The routes of many packets at once. A look-up in a large table waits for memory twice: for the
 // index, then for the record. So each step is taken for all packets before the next step for any:
 // the processor then waits for many of them at the same time.
-import { ARENA_ROUTES, ITEM_HASH, ITEM_KEY, ITEM_ROUTE, ITEM_SHIFT } from "./layout/arena";
+import { ARENA_ROUTES, ITEM_HASH, ITEM_KEY, ITEM_ROUTE, ITEM_SHIFT } from "../layout/arena";
 import { routeFor, routeHash } from "./routes";
-import { tableTouch, tableTouchRecord } from "./table";
+import { tableTouch, tableTouchRecord } from "../memory/table";
 
 /** Packets that go through the steps together: what is loaded for them must stay in the cache. */
 const TOGETHER: usize = 64;
