@@ -29,9 +29,12 @@ import {
   COMMAND,
   CulvertRow,
   DgramRow,
+  FIRST,
   FIRST_GATEWAY,
+  launch,
   outcome,
   PAYLOAD,
+  SOURCE_CORE,
   TrainsRow,
   VxlanRow,
 } from "./rows.ts";
@@ -234,10 +237,14 @@ async function proveSaturated(row: Row, timing: Timing): Promise<void> {
     throw new Error(`${row.name}: at saturation a gateway saw ${JSON.stringify(seen)}`);
 }
 
-/** What the witness saw while `during` ran. */
+/**
+ * What the witness saw while `during` ran. It keeps to the source's core, so as to take none of the
+ * relay's, and nothing but the source keeps it waiting there.
+ */
 export async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
   const place = [WITNESS, FIRST_GATEWAY, row.headers, PAYLOAD].map(String);
-  const check = row.path.far.start(row.programs.check, place);
+  const core = SOURCE_CORE < 0 ? [] : ["taskset", "-c", String(SOURCE_CORE)];
+  const check = launch(row.path.far, [...FIRST, ...core, row.programs.check, ...place]);
   await check.ready();
   await during();
   check.kill("SIGTERM");
@@ -258,7 +265,7 @@ async function end(load: readonly Program[]): Promise<void> {
 }
 
 /** Waits until nothing arrives any more; returns what has. */
-async function quiet(row: Row): Promise<Arrived> {
+export async function quiet(row: Row): Promise<Arrived> {
   for (let last = row.path.arrived(); ;) {
     await setTimeout(QUIET);
     const now = row.path.arrived();

@@ -24,6 +24,9 @@ export const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 /** Before anything else that runs on the machine, so that it disturbs little. */
 export const FIRST = ["nice", "-n", "-20"];
 
+/** For what stands before the rest of its own process by itself, as Culvert's lanes do, to come first. */
+const NEARLY_FIRST = ["nice", "-n", "-15"];
+
 /** What `culvert` runs. */
 export const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
 
@@ -87,9 +90,9 @@ export abstract class Row {
   }
 
   /** `command` on the cores that are not the source's. */
-  protected pinned(command: readonly string[]): string[] {
+  protected pinned(command: readonly string[], place = FIRST): string[] {
     const cores = os.availableParallelism();
-    return [...FIRST, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
+    return [...place, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
   }
 
   /** The path of one of the programs beside this file. */
@@ -99,7 +102,15 @@ export abstract class Row {
 }
 
 /** What `culvert status --json` says of a service, as far as it matters here. */
-type Status = Pick<ServiceStatus, "tunnels" | "counters">;
+type Status = Pick<ServiceStatus, "tunnels" | "counters" | "drops">;
+
+/** Packets of a stream that a relay lost, in all, by where. */
+export interface RelayLoss {
+  /** The kernel had no room for them until they were read. */
+  readonly ingress: number;
+  /** Copies and packets that it dropped itself, by reason, or that the kernel refused to send. */
+  readonly dropped: number;
+}
 
 /** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
 export class CulvertRow extends Row {
@@ -120,13 +131,16 @@ export class CulvertRow extends Row {
   async start(): Promise<void> {
     const relay = launch(
       this.path.relay,
-      this.pinned([
-        ...[process.execPath, ...this.flags, COMMAND, "relay", "--control", this.#control],
-        ...["--local", RELAY, "--ingress", INGRESS, "--ingress-ring", this.ring],
-        ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
-        // Longer than a run, since the silent gateways renew nothing.
-        ...["--query-interval", "3600"],
-      ]),
+      this.pinned(
+        [
+          ...[process.execPath, ...this.flags, COMMAND, "relay", "--control", this.#control],
+          ...["--local", RELAY, "--ingress", INGRESS, "--ingress-ring", this.ring],
+          ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
+          // Longer than a run, since the silent gateways renew nothing.
+          ...["--query-interval", "3600"],
+        ],
+        NEARLY_FIRST,
+      ),
     );
     this.#relay = relay;
     await relay.ready();
@@ -152,6 +166,16 @@ export class CulvertRow extends Row {
       messages: read("egress_messages"),
       calls: read("egress_calls"),
     };
+  }
+
+  /** What has been lost of packets of the stream since the relay began. */
+  async lost(): Promise<RelayLoss> {
+    const { counters, drops } = await this.#status();
+    const stages = [drops["ingest"], drops["egress"]].flatMap((stage) =>
+      Object.values(stage ?? {}),
+    );
+    const dropped = stages.reduce((sum, count) => sum + count, 0);
+    return { ingress: counters["ingress_lost"] ?? 0, dropped };
   }
 
   /** The relay's own address. */

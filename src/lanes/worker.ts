@@ -4,6 +4,7 @@ import { startCore, type Core } from "../engine/core.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { baseAddress, wantHugePages } from "../os/libc.ts";
 import { openRing, ringLength, type RingShape } from "../os/packet-ring.ts";
+import { takePrecedence } from "../os/priority.ts";
 import { DevicePort } from "../ports/device.ts";
 import { FramesPort } from "../ports/frames.ts";
 import { CaptureOutlet } from "../ports/pcap.ts";
@@ -43,6 +44,7 @@ function run(parent: Parent, plan: LanePlan): void {
       throw error;
     });
   };
+  takePrecedence();
   const base = baseAddress(plan.arena);
   const arena = viewArena(plan.arena, base);
   wantHugePages(base + ARENA_HEAP, ARENA_PAGES_MAX * PAGE - ARENA_HEAP);

@@ -13,6 +13,7 @@ import { openPacket } from "./packet.ts";
 import { inNetns } from "./netns.ts";
 import { openRawIp } from "./raw-ip.ts";
 import { tryRing } from "./packet-ring.ts";
+import { mayTakePrecedence } from "./priority.ts";
 import { openTun } from "./tun.ts";
 import { hasIpv6, openUdp } from "./udp.ts";
 
@@ -82,6 +83,14 @@ const PROBES: Readonly<Record<string, Attempt>> = {
             "'culvert receive' needs none",
         );
   },
+  precedence: () =>
+    mayTakePrecedence()
+      ? ok("lanes run before control")
+      : warn(
+          "lanes and control run as equals",
+          "where they share a core, many joins can cost packets: " +
+            "give CAP_SYS_NICE, or LimitNICE=-5 in a systemd unit",
+        ),
   "udp-segment": () => withUdp(({ gso }) => gso, "each datagram is sent as a message of its own"),
   "udp-gro": () => withUdp(({ gro }) => gro, "each datagram is received as a message of its own"),
   tun: () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { constants, getPriority } from "node:os";
 import { test } from "node:test";
 import {
   ARENA_ROUTES,
@@ -14,6 +15,7 @@ import { LaneSet, type LaneSetOptions } from "../../src/lanes/lane-set.ts";
 import { close } from "../../src/os/libc.ts";
 import { readLink } from "../../src/os/link.ts";
 import { Joins } from "../../src/os/membership.ts";
+import { mayTakePrecedence } from "../../src/os/priority.ts";
 import { openUdp, type UdpSocket } from "../../src/os/udp.ts";
 
 const GROUP = "239.255.77.1";
@@ -126,6 +128,20 @@ async function killUntil(bed: Bed, condition: () => boolean): Promise<void> {
   }
 }
 
+/** How many threads of this process run before the calling one. */
+function ahead(): number {
+  const own = getPriority(0);
+  return readdirSync("/proc/self/task").filter((thread) => {
+    const file = `/proc/self/task/${thread}/stat`;
+    if (!existsSync(file)) return false; // it has ended meanwhile
+    const stat = readFileSync(file, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[NICE]) < own;
+  }).length;
+}
+
+/** The word of a thread's nice value behind its name in /proc/PID/stat: see proc(5). */
+const NICE = 16;
+
 /** Settles once the condition holds; the test's own time limit bounds it. */
 async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await new Promise((resolve) => setImmediate(resolve));
@@ -143,6 +159,18 @@ test("a lane that is killed is replaced, over the same descriptors, and knows it
     assert.ok(now.tallies[tally]! >= count, "what the dead lane counted is kept");
   assert.deepEqual(bed.failures, []);
   await bed.close();
+});
+
+test("a lane that may runs before the process's other threads, and so does its successor", async () => {
+  const lanes = mayTakePrecedence() && getPriority(0) > constants.priority.PRIORITY_HIGHEST ? 1 : 0;
+  assert.equal(ahead(), 0);
+  const bed = await makeBed();
+  assert.equal(ahead(), lanes);
+  poison(bed);
+  await bed.relay("after");
+  await until(() => ahead() === lanes); // the thread of the dead one may take its time to end
+  await bed.close();
+  assert.equal(ahead(), 0);
 });
 
 test("a lane that dies again and again ends the service with the reason", async () => {

@@ -16,6 +16,7 @@ const NAMES = [
   "wasm",
   "koffi",
   "capabilities",
+  "precedence",
   "udp-segment",
   "udp-gro",
   "tun",
@@ -78,5 +79,6 @@ kernelTest("without privilege, what can't be had is a warning with a mend", () =
     assert.match(mend ?? "", /root/, name);
   }
   assert.match(probe("capabilities").detail, /CAP_NET_ADMIN/);
+  assert.match(probe("precedence").mend ?? "", /CAP_SYS_NICE/);
   for (const name of ["udp-segment", "udp-gro", "koffi"]) assert.equal(probe(name).state, "ok");
 });
