@@ -4,6 +4,8 @@
  * does so again in every query interval, as RFC 7450 §5.2.3.5 has it; time is virtual.
  */
 import {
+  ARENA_HEAP,
+  ARENA_PAGES_MAX,
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
   COMMAND_ROUTE_ADD,
@@ -15,6 +17,7 @@ import { BugError } from "../../src/core/errors.ts";
 import type { Entropy, Millis } from "../../src/core/machine.ts";
 import { CommandWriter } from "../../src/engine/arena.ts";
 import { compileCore, createArena, startCore, type Core } from "../../src/engine/core.ts";
+import { baseAddress, wantHugePages } from "../../src/os/libc.ts";
 import { AmtRelay, type RelayInput, type RelayOutput } from "../../src/protocols/amt/relay.ts";
 import { emitRequest, emitUpdate } from "../../src/wire/amt.ts";
 import { emitMembershipDatagram } from "../../src/wire/membership-datagram.ts";
@@ -31,6 +34,8 @@ export interface CrowdPlan {
 
 const RELAY: Endpoint = { address: "192.0.2.1", port: 2268 };
 const SOURCE = "198.51.100.1";
+/** Octets of a page of WebAssembly memory. */
+const PAGE = 65_536;
 /** Commands that a lane applies between two batches of packets. */
 const COMMANDS_AT_ONCE = 256;
 
@@ -49,6 +54,9 @@ export class Crowd {
 
   constructor(plan: CrowdPlan, entropy: Entropy) {
     this.#plan = plan;
+    // As a lane has it.
+    const tables = ARENA_PAGES_MAX * PAGE - ARENA_HEAP;
+    wantHugePages(baseAddress(this.#arena) + ARENA_HEAP, tables);
     this.#core = startCore(compileCore().module, this.#arena, 0, entropy);
     this.#commands = new CommandWriter(this.#arena, () => undefined);
     this.relay = new AmtRelay({

@@ -11,7 +11,8 @@ const WIDEST = 16;
 
 /** Of two addresses that fall on one place the last is remembered. */
 export class RecurringTexts {
-  /** By place, the octets and the text of what is remembered. */
+  /** By place, how many octets what is remembered has, which, and its text. */
+  readonly #widths = new Uint8Array(PLACES);
   readonly #octets = new Uint8Array(PLACES * WIDEST);
   readonly #texts: (Address | undefined)[] = Array.from({ length: PLACES });
 
@@ -21,14 +22,14 @@ export class RecurringTexts {
     let hash = width;
     for (let i = 0; i < width; i++) hash = Math.imul(hash ^ octets[offset + i]!, 0x01000193);
     const place = (hash ^ (hash >>> 15)) & (PLACES - 1);
-    const kept = this.#texts[place];
-    if (kept !== undefined && kept.includes(":") === (family === 6)) {
+    if (this.#widths[place] === width) {
       let i = 0;
       while (i < width && this.#octets[place * WIDEST + i] === octets[offset + i]) i++;
-      if (i === width) return kept;
+      if (i === width) return this.#texts[place]!;
     }
     const text = formatAddress(octets, offset, family);
     for (let i = 0; i < width; i++) this.#octets[place * WIDEST + i] = octets[offset + i]!;
+    this.#widths[place] = width;
     this.#texts[place] = text;
     return text;
   }

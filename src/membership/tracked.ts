@@ -130,17 +130,19 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
         this.#drop(refused);
         continue;
       }
-      if (!touched.has(group)) touched.set(group, this.#filter(group));
-      this.#record(record, from, now);
+      const first = this.#groups.get(group);
+      if (!touched.has(group)) touched.set(group, first === undefined ? NOTHING : merged(first));
+      this.#record(record, first, from, now);
     }
     for (const [group, before] of touched) this.#settle(group, before, now);
   }
 
-  #record(record: GroupRecord, from: Address, now: Millis): void {
+  /** Obeys a record of a group whose first member is `first`. */
+  #record(record: GroupRecord, first: Member | undefined, from: Address, now: Millis): void {
     const { group, kind, sources } = record;
-    const member = this.#member(group, from, now) ?? this.#admit(record, from);
+    const member = this.#member(group, first, from, now) ?? this.#admit(record, first, from);
     if (member === undefined) return;
-    const limit = this.#options.limits.sources - this.#sourcesBeside(group, member);
+    const limit = this.#options.limits.sources - sourcesBeside(first, member);
     const wanted = member.apply(kind, sources, now, this.#lifetime, limit);
     const until = member.reporter === CROWD ? now + this.#hold : now;
     member.lowerSources(wanted.querySources, until);
@@ -150,11 +152,17 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
   }
 
   /** The reporter's own membership of a group. What it had as an older host becomes its own. */
-  #member(group: Address, from: Address, now: Millis): Member | undefined {
+  #member(
+    group: Address,
+    first: Member | undefined,
+    from: Address,
+    now: Millis,
+  ): Member | undefined {
+    if (first === undefined) return undefined;
     const reporter = this.#reporters.has(from) ? from : CROWD;
     let own: Member | undefined;
     let older: OlderMembers | undefined;
-    for (let member = this.#groups.get(group); member !== undefined; member = member.next) {
+    for (let member: Member | undefined = first; member !== undefined; member = member.next) {
       if (member.reporter === from) return member;
       if (member.reporter === reporter) own = member;
       if (member instanceof OlderMembers) older = member;
@@ -163,21 +171,22 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     if (older === undefined || place < 0) return own;
     const end = older.groupEnd ?? now;
     older.known.splice(place, 1);
-    const heir = own ?? this.#add(group, new Member(this.#reporterOf(from)));
+    const heir = own ?? this.#add(group, first, new Member(this.#reporterOf(from)));
     heir.apply("is-ex", [], now, end - now, 0);
     if (older.known.length === 0) older.lowerGroup(now);
     return heir;
   }
 
   /** A new membership for a record that gives one; undefined if it gives none or may not. */
-  #admit(record: GroupRecord, from: Address): Member | undefined {
+  #admit(record: GroupRecord, first: Member | undefined, from: Address): Member | undefined {
     if (!creates(record)) return undefined;
-    if (!this.#hasRoom(record.group)) return undefined;
-    return this.#add(record.group, new Member(this.#reporterOf(from)));
+    if (!this.#hasRoom(first)) return undefined;
+    return this.#add(record.group, first, new Member(this.#reporterOf(from)));
   }
 
-  #hasRoom(group: Address): boolean {
-    if (this.#groups.has(group) || this.#groups.size < this.#options.limits.groups) return true;
+  /** Whether a group whose first member is `first` may have another. */
+  #hasRoom(first: Member | undefined): boolean {
+    if (first !== undefined || this.#groups.size < this.#options.limits.groups) return true;
     this.#drop(VERDICT_GROUP_LIMIT);
     return false;
   }
@@ -190,16 +199,17 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
 
   /** An older host reports a group (RFC 3376 §7.3.2: the same as IS_EX of nothing). */
   #join(group: Address, from: Address, now: Millis): void {
+    const first = this.#groups.get(group);
     let older: OlderMembers | undefined;
-    for (let member = this.#groups.get(group); member !== undefined; member = member.next) {
+    for (let member = first; member !== undefined; member = member.next) {
       if (member instanceof OlderMembers) older = member;
       // It no longer speaks IGMPv3: what it said then would outlast its Leave.
       else if (member.reporter === from) end(member, now);
     }
     if (older === undefined) {
-      if (!this.#hasRoom(group)) return;
+      if (!this.#hasRoom(first)) return;
       older = new OlderMembers(OLDER);
-      this.#add(group, older);
+      this.#add(group, first, older);
     }
     older.apply("is-ex", [], now, this.#lifetime, 0);
     const { known } = older;
@@ -224,21 +234,13 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     older.lowerGroup(only ? now : now + this.#hold);
   }
 
-  /** Puts a new membership in front of a group's others. */
-  #add(group: Address, member: Member): Member {
-    member.next = this.#groups.get(group);
+  /** Puts a new membership in front of a group's others, of which `first` is the first. */
+  #add(group: Address, first: Member | undefined, member: Member): Member {
+    member.next = first;
     this.#groups.set(group, member);
     if (isTold(member))
       this.#reporters.set(member.reporter, (this.#reporters.get(member.reporter) ?? 0) + 1);
     return member;
-  }
-
-  /** The sources that a group holds in other memberships than `member`. */
-  #sourcesBeside(group: Address, member: Member): number {
-    let count = -member.sourceCount;
-    for (let one = this.#groups.get(group); one !== undefined; one = one.next)
-      count += one.sourceCount;
-    return count;
   }
 
   #filter(group: Address): GroupFilter {
@@ -248,9 +250,10 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
 
   /** After any change to a group: ends what is over, tells what is to be forwarded now. */
   #settle(group: Address, before: GroupFilter, now: Millis): void {
+    const head = this.#groups.get(group);
     let first: Member | undefined;
     let last: Member | undefined;
-    for (let member = this.#groups.get(group); member !== undefined; member = member.next) {
+    for (let member = head; member !== undefined; member = member.next) {
       member.expire(now);
       if (member.isEmpty) {
         this.#forget(member);
@@ -264,7 +267,7 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     if (first === undefined || last === undefined) this.#groups.delete(group);
     else {
       last.next = undefined;
-      if (first !== this.#groups.get(group)) this.#groups.set(group, first);
+      if (first !== head) this.#groups.set(group, first);
     }
     if (this.#groups.size === 0) this.#due = Number.POSITIVE_INFINITY;
     const after = first === undefined ? NOTHING : merged(first);
@@ -321,6 +324,14 @@ function merged(members: Member): GroupFilter {
   for (let member: Member | undefined = members; member !== undefined; member = member.next)
     filters.push(member.filter());
   return mergeFilters(filters);
+}
+
+/** The sources that the memberships from `first` on hold, but for those of `member`. */
+function sourcesBeside(first: Member | undefined, member: Member): number {
+  let count = 0;
+  for (let one = first; one !== undefined; one = one.next)
+    if (one !== member) count += one.sourceCount;
+  return count;
 }
 
 /** Ends all that a reporter wants of a group, as TO_IN of nothing does. */

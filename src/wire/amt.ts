@@ -42,6 +42,12 @@ import { type Address, type Endpoint, type Family, formatAddress } from "../core
 import type { Drop } from "../core/drops.ts";
 import { addressOctets, readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 
+/** Octets of the memory that messages are cut from. */
+const PIECE = 16_384;
+let piece = new Uint8Array(0);
+/** Octets of it that are cut off. */
+let used = 0;
+
 /** The message type, 0 to 15; undefined if there is no octet or the version is not 0 (§5.1). */
 export function amtType(octets: Uint8Array): number | undefined {
   const first = octets[AMT_VERSION_TYPE];
@@ -304,9 +310,17 @@ export function emitTeardown(fields: TeardownFields): Uint8Array {
   return octets;
 }
 
-/** Zeros under a first octet of version 0 and `type`. */
+/**
+ * Zeros under a first octet of version 0 and `type`: a view of a larger piece of memory, since a piece
+ * costs many times as much as a view.
+ */
 function message(type: number, length: number): Uint8Array {
-  const octets = new Uint8Array(length);
+  if (length > piece.length - used) {
+    piece = new Uint8Array(Math.max(PIECE, length));
+    used = 0;
+  }
+  const octets = piece.subarray(used, used + length);
+  used += length;
   octets[AMT_VERSION_TYPE] = type;
   return octets;
 }

@@ -11,6 +11,7 @@
 import type { Address } from "../../core/address.ts";
 import { NOTHING, isEmpty, sameFilter } from "../../membership/filter.ts";
 import type { GroupFilter } from "../../wire/membership.ts";
+import { TunnelSet } from "./tunnel-set.ts";
 
 /** A command to the data plane. `source` is left out in those for (*,G). */
 export type RouteChange =
@@ -51,7 +52,7 @@ export interface ForwardedGroup {
 /** An (S,G) route. */
 class SourceRoute {
   /** The tunnels that get S, resolved. */
-  readonly list = new Set<number>();
+  readonly list = new TunnelSet();
   /** How many tunnels name S in their filter, to include or to exclude it. */
   named = 0;
   /** The number of the last change after which the tunnel named S. */
@@ -64,13 +65,26 @@ class GroupState {
   /** How many tunnels want something of the group. */
   members = 0;
   /** The (*,G) list: the tunnels in EXCLUDE mode. */
-  readonly star = new Set<number>();
+  readonly star = new TunnelSet();
   readonly routes = new Map<Address, SourceRoute>();
+  /** The route of these that was asked for last: most groups have one source. */
+  #last: SourceRoute | undefined;
   upstream: GroupFilter = NOTHING;
   /** Set when `upstream` may no longer be what the lists say. */
   stale = false;
 
   constructor(readonly group: Address) {}
+
+  /** The route of a source that some tunnel names. */
+  route(source: Address): SourceRoute | undefined {
+    if (this.#last?.source !== source) this.#last = this.routes.get(source);
+    return this.#last;
+  }
+
+  remove(source: Address): void {
+    this.routes.delete(source);
+    this.#last = undefined;
+  }
 
   /** The filter that lets pass what any tunnel wants. */
   merged(): GroupFilter {
@@ -161,34 +175,31 @@ export class ForwardingTable {
   #change(state: GroupState, tunnel: number, before: GroupFilter, after: GroupFilter): void {
     const exclude = after.mode === "exclude";
     const turned = exclude !== (before.mode === "exclude");
-    const { routes } = state;
     const change = ++this.#changes;
 
-    // Names first: they decide which (S,G) routes there are.
-    for (const source of before.sources) routes.get(source)!.named--;
+    for (const source of before.sources) state.route(source)!.named--;
     for (const source of after.sources) {
-      const route = routes.get(source) ?? this.#newRoute(state, source, tunnel, exclude);
+      const route = state.route(source) ?? this.#newRoute(state, source, tunnel, exclude);
       route.named++;
       route.change = change;
+      this.#place(state, route, tunnel, !exclude);
     }
 
-    // Then this tunnel's place in them, while all of them still decide.
+    // Its place in routes that it does not name, while all of them still decide.
     if (turned) {
-      for (const route of routes.values())
-        this.#place(state, route, tunnel, (route.change === change) !== exclude);
+      for (const route of state.routes.values())
+        if (route.change !== change) this.#place(state, route, tunnel, exclude);
       this.#turn(state, tunnel, exclude);
-    } else {
+    } else
       for (const source of before.sources) {
-        const route = routes.get(source)!;
+        const route = state.route(source)!;
         if (route.change !== change) this.#place(state, route, tunnel, exclude);
       }
-      for (const source of after.sources) this.#place(state, routes.get(source)!, tunnel, !exclude);
-    }
 
     // Routes that nobody names any more decide as (*,G) does.
     for (const source of before.sources) {
-      if (routes.get(source)!.named > 0) continue;
-      routes.delete(source);
+      if (state.route(source)!.named > 0) continue;
+      state.remove(source);
       state.stale = true;
       this.#emit({ kind: "route", change: "remove", group: state.group, source });
     }
@@ -214,10 +225,7 @@ export class ForwardingTable {
   #place(state: GroupState, route: SourceRoute, tunnel: number, on: boolean): void {
     const { list, source } = route;
     if (route.named === 0) return;
-    const { size } = list;
-    if (on) list.add(tunnel);
-    else list.delete(tunnel);
-    if (list.size === size) return;
+    if (!(on ? list.add(tunnel) : list.delete(tunnel))) return;
     const change = on ? "add" : "remove";
     this.#emit({ kind: "member", change, group: state.group, source, tunnel });
     if (list.size <= 1) state.stale = true;

@@ -92,6 +92,8 @@ const QUERY_SOURCE = { 4: "0.0.0.0", 6: "fe80::1" } as const;
 export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   readonly #options: RelayOptions;
   readonly #mac: ResponseMac;
+  /** The MAC of the Query that is being made. */
+  readonly #signed = new Uint8Array(RESPONSE_MAC_LENGTH);
   readonly #quirks: RelayQuirks;
   readonly #tunnels = new Tunnels();
   readonly #forwarding: ForwardingTable;
@@ -100,7 +102,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
   /** When a tunnel's path MTU is forgotten. */
   readonly #paths = new Timers<Tunnel>();
   /** The settings of every tunnel's membership databases. */
-  readonly #database: Pick<RouterOptions, "timers" | "limits">;
+  readonly #databases: Readonly<Record<Family, RouterOptions>>;
   readonly #queries: Readonly<Record<Family, Uint8Array>>;
   readonly #out = new Outputs<RelayOutput>();
   readonly #access: Access;
@@ -125,7 +127,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       this.#out.push({ kind: "quirk", quirk }),
     );
     this.#forwarding = new ForwardingTable((change) => this.#out.push(change));
-    this.#database = {
+    const database = {
+      role: "tracked",
       timers: {
         robustness: options.robustness,
         queryInterval,
@@ -133,7 +136,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
         lastMemberQueryInterval: LAST_MEMBER_QUERY_INTERVAL,
       },
       limits: { groups: options.maxGroups, sources: options.maxSources, reporters: REPORTERS },
-    };
+    } as const;
+    this.#databases = { 4: { family: 4, ...database }, 6: { family: 6, ...database } };
     this.#queries = { 4: this.#generalQuery(4), 6: this.#generalQuery(6) };
   }
 
@@ -255,7 +259,7 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     if (!this.#admits("request", from, now)) return VERDICT_RATE_LIMIT;
     const { nonce } = view;
     const manner = this.#quirks.manner(view, from, this.#tunnels.get(from), now);
-    const mac = new Uint8Array(RESPONSE_MAC_LENGTH);
+    const mac = this.#signed;
     this.#mac.sign(mac, from, nonce, manner.traits, now);
     const limit = (this.#full || this.#phase !== "serving") && manner.limit;
     const gateway = manner.gatewayFields ? from : undefined;
@@ -312,8 +316,8 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
   /** False for a message that is one too many of its kind. */
   #admits(kind: LimitedKind, { address }: Endpoint, now: Millis): boolean {
-    const stranger = this.#tunnels.countOf(address) === 0;
-    return this.#rates?.admits(kind, address, stranger, now) ?? true;
+    if (this.#rates === undefined) return true;
+    return this.#rates.admits(kind, address, this.#tunnels.countOf(address) === 0, now);
   }
 
   #begin(from: Endpoint, to: Endpoint, { ecn }: RequestTraits, now: Millis): Tunnel {
@@ -375,11 +379,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
     from: Address,
     now: Millis,
   ): Drop | undefined {
-    let router = tunnel.routers[family];
-    if (router === undefined) {
-      router = new MembershipRouter({ family, role: "tracked", ...this.#database });
-      tunnel.routers[family] = router;
-    }
+    const router =
+      family === 4
+        ? (tunnel.igmp ??= new MembershipRouter(this.#databases[4]))
+        : (tunnel.mld ??= new MembershipRouter(this.#databases[6]));
     router.handle({ kind: "message", message, from }, now);
     return this.#forward(tunnel, router);
   }
@@ -424,9 +427,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
 
   /** Sets the tunnel's timer, unless it has one that is early enough: most only move on. */
   #arm(tunnel: Tunnel): void {
-    let next = Number.POSITIVE_INFINITY;
-    for (const router of routersOf(tunnel))
-      next = Math.min(next, router.deadline() ?? Number.POSITIVE_INFINITY);
+    const next = Math.min(
+      tunnel.igmp?.deadline() ?? Number.POSITIVE_INFINITY,
+      tunnel.mld?.deadline() ?? Number.POSITIVE_INFINITY,
+    );
     if (next < (this.#timers.get(tunnel) ?? Number.POSITIVE_INFINITY))
       this.#timers.set(tunnel, next);
   }
@@ -469,9 +473,9 @@ function pathOf({ pathMtu }: Pick<Tunnel, "pathMtu">): { readonly pathMtu?: numb
 }
 
 function groupsOf(tunnel: Tunnel): number {
-  return (tunnel.routers[4]?.groupCount ?? 0) + (tunnel.routers[6]?.groupCount ?? 0);
+  return (tunnel.igmp?.groupCount ?? 0) + (tunnel.mld?.groupCount ?? 0);
 }
 
-function routersOf(tunnel: Tunnel): MembershipRouter[] {
-  return [tunnel.routers[4], tunnel.routers[6]].filter((router) => router !== undefined);
+function routersOf({ igmp, mld }: Tunnel): MembershipRouter[] {
+  return [igmp, mld].filter((router) => router !== undefined);
 }

@@ -25,6 +25,12 @@ function withSources(record: GroupRecord): GroupRecord {
 /** False for multicast, reserved and unspecified addresses. Told from the text: it is canonical. */
 function isSource(address: Address): boolean {
   if (familyOf(address) === 6) return address !== "::" && !/^ff[0-9a-f]{2}:/.test(address);
-  const first = Number.parseInt(address, 10);
+  let first = 0;
+  for (let at = 0; address.charCodeAt(at) !== DOT; at++)
+    first = 10 * first + address.charCodeAt(at) - ZERO;
   return first > 0 && first < 224;
 }
+
+// Characters of an IPv4 address.
+const DOT = 0x2e;
+const ZERO = 0x30;

@@ -2,9 +2,10 @@
  * The Response MAC of a relay (RFC 7450 §5.3.5): proves, without any state, that who sends an
  * Update or a Teardown has received a Membership Query at the endpoint that it names.
  */
-import { type Endpoint, parseAddress } from "../../core/address.ts";
+import { type Endpoint, copyAddress, familyOf } from "../../core/address.ts";
 import type { Millis } from "../../core/machine.ts";
 import { sipHash24 } from "../../core/siphash.ts";
+import { addressLength } from "../../wire/octets.ts";
 import type { Secrets } from "./secrets.ts";
 
 /** Octets of a Response MAC. */
@@ -81,24 +82,26 @@ export class ResponseMac {
     gateway: Endpoint,
     nonce: number,
   ): RequestTraits | undefined {
-    return TRAITS.find((traits) => {
+    for (const traits of TRAITS) {
       this.#digest(secret, gateway, nonce, traits);
       let difference = 0;
       for (let i = 0; i < RESPONSE_MAC_LENGTH; i++) difference |= mac[i]! ^ this.#octet(i);
-      return difference === 0;
-    });
+      if (difference === 0) return traits;
+    }
+    return undefined;
   }
 
   #digest(secret: Uint32Array, gateway: Endpoint, nonce: number, traits: RequestTraits): void {
     const input = this.#input;
-    const address = parseAddress(gateway.address)!;
+    const { address } = gateway;
+    const family = familyOf(address);
     input.fill(0);
+    copyAddress(address, family, input, INPUT_ADDRESS);
     input[INPUT_KIND] =
-      address.length | (traits.ecn ? KIND_ECN : 0) | (traits.player ? KIND_PLAYER : 0);
+      addressLength(family) | (traits.ecn ? KIND_ECN : 0) | (traits.player ? KIND_PLAYER : 0);
     input[INPUT_PORT] = gateway.port >> 8;
     input[INPUT_PORT + 1] = gateway.port & 0xff;
     for (let i = 0; i < 4; i++) input[INPUT_NONCE + i] = nonce >>> (24 - 8 * i);
-    input.set(address, INPUT_ADDRESS);
     sipHash24(secret, input, this.#hash);
   }
 

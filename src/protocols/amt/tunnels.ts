@@ -2,7 +2,7 @@
  * The tunnels of a relay: one for each gateway endpoint that holds a membership here (RFC 7450
  * §5.3.3.4). Their numbers are dense, so that the data plane can index by them.
  */
-import { type Address, type Endpoint, type Family, endpointText } from "../../core/address.ts";
+import { type Address, type Endpoint, endpointText } from "../../core/address.ts";
 import { BugError } from "../../core/errors.ts";
 import type { Millis } from "../../core/machine.ts";
 import type { MembershipRouter } from "../../membership/router.ts";
@@ -27,38 +27,46 @@ export interface Tunnel {
   driver: boolean;
   /** The nonce and MAC that its gateway proved last, if that is a player of `relay-quirks.ts`. */
   playerProof: { readonly nonce: number; readonly mac: Uint8Array } | undefined;
-  readonly routers: Partial<Record<Family, MembershipRouter>>;
+  /** What it wants of each family. */
+  igmp: MembershipRouter | undefined;
+  mld: MembershipRouter | undefined;
 }
 
 export class Tunnels {
-  readonly #byGateway = new Map<string, Tunnel>();
-  readonly #ofAddress = new Map<Address, number>();
+  /** The tunnel to each address; where there are or were several, by port. */
+  readonly #byAddress = new Map<Address, Tunnel | Map<number, Tunnel>>();
   /** Numbers below `#next` that are free. */
   readonly #free: number[] = [];
   #next = 0;
 
   get size(): number {
-    return this.#byGateway.size;
+    return this.#next - this.#free.length;
   }
 
   /** The tunnel to `gateway`. */
-  get(gateway: Endpoint): Tunnel | undefined {
-    return this.#byGateway.get(endpointText(gateway));
+  get({ address, port }: Endpoint): Tunnel | undefined {
+    const found = this.#byAddress.get(address);
+    if (found instanceof Map) return found.get(port);
+    return found?.gateway.port === port ? found : undefined;
   }
 
   /** How many tunnels lead to `address`. */
   countOf(address: Address): number {
-    return this.#ofAddress.get(address) ?? 0;
+    const found = this.#byAddress.get(address);
+    return found instanceof Map ? found.size : Number(found !== undefined);
   }
 
-  [Symbol.iterator](): IterableIterator<Tunnel> {
-    return this.#byGateway.values();
+  *[Symbol.iterator](): IterableIterator<Tunnel> {
+    for (const found of this.#byAddress.values())
+      if (found instanceof Map) yield* found.values();
+      else yield found;
   }
 
   /** A new tunnel, under a number that is free. */
   add(gateway: Endpoint, local: Endpoint, ecn: boolean, since: Millis): Tunnel {
-    const key = endpointText(gateway);
-    if (this.#byGateway.has(key)) throw new BugError(`two tunnels to ${key}`);
+    const { address, port } = gateway;
+    if (this.get(gateway)) throw new BugError(`two tunnels to ${endpointText(gateway)}`);
+    const others = this.#byAddress.get(address);
     const number = this.#free.pop() ?? this.#next++;
     const tunnel: Tunnel = {
       number,
@@ -71,20 +79,27 @@ export class Tunnels {
       up: false,
       driver: false,
       playerProof: undefined,
-      routers: {},
+      igmp: undefined,
+      mld: undefined,
     };
-    this.#byGateway.set(key, tunnel);
-    this.#ofAddress.set(gateway.address, this.countOf(gateway.address) + 1);
+    if (others === undefined) this.#byAddress.set(address, tunnel);
+    else if (others instanceof Map) others.set(port, tunnel);
+    else
+      this.#byAddress.set(
+        address,
+        new Map([
+          [others.gateway.port, others],
+          [port, tunnel],
+        ]),
+      );
     return tunnel;
   }
 
   /** Takes the tunnel out; its number is free again. */
-  remove(tunnel: Tunnel): void {
-    this.#byGateway.delete(endpointText(tunnel.gateway));
-    this.#free.push(tunnel.number);
-    const { address } = tunnel.gateway;
-    const count = this.countOf(address) - 1;
-    if (count === 0) this.#ofAddress.delete(address);
-    else this.#ofAddress.set(address, count);
+  remove({ number, gateway: { address, port } }: Tunnel): void {
+    const found = this.#byAddress.get(address);
+    if (found instanceof Map) found.delete(port);
+    if (!(found instanceof Map) || found.size === 0) this.#byAddress.delete(address);
+    this.#free.push(number);
   }
 }

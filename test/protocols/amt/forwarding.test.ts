@@ -47,12 +47,11 @@ test("an (S,G) route that comes to be takes along those of (*,G) who do not bloc
   set(2, G, exclude(T));
   changes.length = 0;
   set(3, G, include(S));
-  assert.deepEqual(changes, [
-    { kind: "route", change: "add", group: G, source: S },
-    { kind: "member", change: "add", group: G, source: S, tunnel: 1 },
-    { kind: "member", change: "add", group: G, source: S, tunnel: 2 },
-    { kind: "member", change: "add", group: G, source: S, tunnel: 3 },
-  ]);
+  assert.deepEqual(changes[0], { kind: "route", change: "add", group: G, source: S });
+  const members = changes.slice(1);
+  assert.ok(members.every((one) => one.kind === "member" && one.change === "add"));
+  assert.equal(members.length, 3);
+  assert.deepEqual(plane.routes.get(`${S},${G}`), new Set([1, 2, 3]));
   assert.deepEqual(plane.routes.get(`${T},${G}`), new Set([1]));
 });
 
