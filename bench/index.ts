@@ -8,6 +8,7 @@ import { parseArgs } from "node:util";
 import { ConfigError } from "../src/core/errors.ts";
 import { labObstacle } from "../src/lab/lab.ts";
 import { ToolError } from "../src/lab/tool.ts";
+import { runDropIn } from "./dropin/suite.ts";
 import { runSuite, type Suite } from "./harness.ts";
 import { writeTables } from "./performance-page.ts";
 import { CHECKOUT, WORK } from "./places.ts";
@@ -34,6 +35,10 @@ const SUITES: Readonly<Record<string, Bench>> = {
   engines: micro("engines", "the drop-in engine, call by call"),
   core: micro("core", "the core's own work, without the kernel"),
   fanout: system(runFanout, "a relay and 1 to 1000 gateways, at saturation"),
+  dropin: system(
+    runDropIn,
+    "a small relay of one's own, on the reference engine and on WebAssembly",
+  ),
   delivery: system(runDelivery, "one stream through a relay and a gateway to a listener's host"),
   pseudowire: system(runPseudowire, "TCP and small frames through an L2TPv3 pseudowire"),
   sessions: system(runSessions, "10,000 L2TP sessions added to a running daemon"),

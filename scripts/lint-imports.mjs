@@ -37,6 +37,7 @@ export const MAY_IMPORT = {
   "src/lab": ["src/os", "src/core", "assembly/layout"],
   "src/demo": ["src/lab", "src/runtime", "src/os", "src/config", "src/core"],
   bench: [
+    "src",
     "src/lab",
     "src/runtime",
     "src/protocols/amt",

@@ -204,7 +204,7 @@ export interface Checked {
 }
 
 /** A stream slow enough for every row arrives whole: at the witness, and by number at the sink. */
-async function provePaced(row: Row): Promise<void> {
+export async function provePaced(row: Row): Promise<void> {
   const pace = Math.min(2_000, Math.max(50, EASY / row.gateways));
   const count = Math.min(500, pace);
   row.path.deliver(CROWD, false);
@@ -227,7 +227,7 @@ async function provePaced(row: Row): Promise<void> {
 }
 
 /** At saturation datagrams are lost, but what arrives is right and in order. */
-async function proveSaturated(row: Row, timing: Timing): Promise<void> {
+export async function proveSaturated(row: Row, timing: Timing): Promise<void> {
   const seen = await witness(row, async () => {
     await atSaturation(row, timing.ramp, () => setTimeout(timing.window));
   });

@@ -94,11 +94,17 @@ export abstract class Row {
     const cores = os.availableParallelism();
     return [...place, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
   }
+}
 
-  /** The path of one of the programs beside this file. */
-  protected program(name: string): string {
-    return path.join(ROOT, "dist/bench/system", name);
-  }
+/** The path of one of the programs beside this file. */
+function programOf(name: string): string {
+  return path.join(ROOT, "dist/bench/system", name);
+}
+
+/** Joins the stream for gateways at these places by AMT's handshake with a relay at RELAY. */
+export async function joinCrowd(road: Path, places: readonly string[]): Promise<void> {
+  const words = [programOf("join.js"), RELAY, String(AMT_PORT), SOURCE, GROUP, ...places];
+  await outcome(launch(road.far, [process.execPath, ...words]));
 }
 
 /** What `culvert status --json` says of a service, as far as it matters here. */
@@ -144,11 +150,7 @@ export class CulvertRow extends Row {
     );
     this.#relay = relay;
     await relay.ready();
-    const join = launch(this.path.far, [
-      ...[process.execPath, this.program("join.js"), RELAY, String(AMT_PORT)],
-      ...[SOURCE, GROUP, ...this.places],
-    ]);
-    await outcome(join);
+    await joinCrowd(this.path, this.places);
     for (let tries = 0; (await this.#status()).tunnels.length < this.gateways; tries++)
       if (tries === 10) throw new Error(`culvert made fewer than ${this.gateways} tunnels`);
   }
@@ -211,7 +213,7 @@ export class DgramRow extends Row {
     const relay = launch(
       this.path.relay,
       this.pinned([
-        ...[process.execPath, this.program("dgram-relay.js"), INGRESS_ADDRESS],
+        ...[process.execPath, programOf("dgram-relay.js"), INGRESS_ADDRESS],
         ...[SOURCE, GROUP, String(GROUP_PORT), RELAY, String(AMT_PORT), ...this.places],
       ]),
     );
