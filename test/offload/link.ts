@@ -61,7 +61,7 @@ export function frameOf({ octets }: Departure): Uint8Array {
 }
 
 /** Where the IP header of an Ethernet frame stands. */
-function ipOf(frame: Uint8Array): number {
+export function ipOf(frame: Uint8Array): number {
   const view = new DataView(frame.buffer, frame.byteOffset, frame.length);
   let at = 12;
   while (at < 20 && [0x8100, 0x88a8].includes(view.getUint16(at))) at += 4;
