@@ -33,7 +33,8 @@ export const COLOURS = 6;
 export function plot(marks: readonly Mark[], unit: Unit | undefined): string {
   const spell = (value: number) => (unit === undefined ? digits(value) : amount(value, unit));
   const subjects = [...new Set(marks.map((one) => one.subject))];
-  const axis = axisOf(marks.flatMap((one) => [one.min, one.max, ...goalOf(one)]));
+  const values = marks.flatMap((one) => [one.min, one.max, ...goalOf(one)]);
+  const axis = axisOf(values, unit === "%" ? Number.POSITIVE_INFINITY : WIDE);
   const parts: string[] = [];
   let y = GAP;
   for (const name of new Set(marks.map((one) => one.case))) {
@@ -91,13 +92,13 @@ function goalOf({ goal }: Mark): number[] {
   return ["atLeast" in goal ? goal.atLeast : goal.atMost];
 }
 
-/** From zero, or by the logarithm if the values differ much. */
-function axisOf(values: readonly number[]): Axis {
+/** From zero, or by the logarithm if the values differ by more than `wide`. */
+function axisOf(values: readonly number[], wide: number): Axis {
   const positive = values.filter((value) => value > 0);
   const [least, greatest] = [Math.min(...positive), Math.max(...positive)];
   if (positive.length === 0) return { ticks: [0], at: () => LEFT };
   const along = (share: number) => round(LEFT + Math.min(1, Math.max(0, share)) * (RIGHT - LEFT));
-  if (greatest / least > WIDE) {
+  if (greatest / least > wide) {
     const [low, high] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(greatest))];
     const ticks = Array.from({ length: high - low + 1 }, (_, i) => 10 ** (low + i));
     const at = (value: number) =>

@@ -1,7 +1,8 @@
 /**
  * What a tunnel adds to the time that a datagram takes, at a load that is far from its limit: a sender
  * in one namespace, the stack of another, and between them a veth pair alone, Culvert's relay and
- * gateway, or Culvert's L2TPv3 pseudowire.
+ * gateway, Culvert's L2TPv3 pseudowire, or a C program in the pseudowire's place. The latter shows what
+ * any two programs on the way add on this machine, its scheduler's tail included.
  */
 import { setTimeout } from "node:timers/promises";
 import type { Namespace } from "../../src/lab/lab.ts";
@@ -11,7 +12,7 @@ import { hold } from "./delivery.ts";
 import { CulvertEnds, INNER } from "./ends.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { Path, SOURCE } from "./path.ts";
-import { CulvertWire } from "./pseudowire.ts";
+import { CulvertWire, NativeWire } from "./pseudowire.ts";
 import { FIRST, GROUP, launch, outcome, PAYLOAD } from "./rows.ts";
 import { Wire } from "./wire.ts";
 
@@ -58,6 +59,7 @@ interface Row {
 type Programs = Record<Native, string>;
 
 const BARE = "veth";
+const NATIVE = "native";
 
 export async function runLatency(
   effort: Effort,
@@ -70,7 +72,13 @@ export async function runLatency(
   const rows: Row[] = [];
   const measured = new Map<Row, Measured[]>();
   try {
-    for (const make of [bare, amt, l2tp]) rows.push(await make(programs));
+    for (const make of [
+      bare,
+      amt,
+      through(CulvertWire, "culvert L2TP"),
+      through(NativeWire, NATIVE),
+    ])
+      rows.push(await make(programs));
     // What runs first is not compiled yet.
     for (const row of rows) await measure(row, programs, Math.min(1, seconds));
     for (let round = 0; round < rounds; round++) {
@@ -111,7 +119,7 @@ function figuresOf(measured: ReadonlyMap<Row, readonly Measured[]>, count: numbe
   const tunnels = rows.filter(([row]) => row.name !== BARE);
   const added = QUANTILES.flatMap((quantile) =>
     tunnels.map(([row, all]) => {
-      const goal = GOALS[quantile];
+      const goal = row.name === NATIVE ? undefined : GOALS[quantile];
       return figure(
         { case: `${quantile}, added`, subject: row.name, unit: "ns", ...(goal && { goal }) },
         all.map((one, round) => one[quantile] - base[round]![quantile]),
@@ -120,7 +128,12 @@ function figuresOf(measured: ReadonlyMap<Row, readonly Measured[]>, count: numbe
   );
   const lost = rows.map(([row, all]) =>
     figure(
-      { case: "lost", subject: row.name, unit: "packets", goal: { atMost: 0 } },
+      {
+        case: "lost",
+        subject: row.name,
+        unit: "packets",
+        ...(row.name.startsWith("culvert") && { goal: { atMost: 0 } }),
+      },
       all.map((one) => count - one.received),
     ),
   );
@@ -181,23 +194,25 @@ async function amt(programs: Programs): Promise<Row> {
   };
 }
 
-/** Culvert's pseudowire over one veth pair. */
-async function l2tp(programs: Programs): Promise<Row> {
-  const wire = new Wire();
-  const { west, east } = wire;
-  try {
-    await new CulvertWire(wire, programs).start();
-    wire.open();
-  } catch (error) {
-    wire.remove();
-    throw error;
-  }
-  return {
-    name: "culvert L2TP",
-    from: west.namespace,
-    local: west.inner,
-    to: east.namespace,
-    target: east.inner,
-    remove: () => wire.remove(),
+/** A pseudowire over one veth pair. */
+function through(Kind: typeof CulvertWire | typeof NativeWire, name: string) {
+  return async (programs: Programs): Promise<Row> => {
+    const wire = new Wire();
+    const { west, east } = wire;
+    try {
+      await new Kind(wire, programs).start();
+      wire.open();
+    } catch (error) {
+      wire.remove();
+      throw error;
+    }
+    return {
+      name,
+      from: west.namespace,
+      local: west.inner,
+      to: east.namespace,
+      target: east.inner,
+      remove: () => wire.remove(),
+    };
   };
 }

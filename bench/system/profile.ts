@@ -1,9 +1,10 @@
 /**
- * Where the packet path's processor time goes at saturation: into system calls, into the core, or
- * into JavaScript and the calls out of it. Lane threads only.
+ * Where the time of a daemon's threads goes at saturation: the lane's and control's, into system
+ * calls, the core, the collector of garbage, the rest of JavaScript, and waiting.
  *
- * The share of system calls is the kernel's own account of the lane's thread. The core's is from
- * V8's profiler, in a second run, since the profiler costs time; JavaScript has the rest.
+ * Processor time is the kernel's own account of each thread. The shares of the core and the collector
+ * are from V8's profiler, in a second run, since the profiler costs time; JavaScript has the rest of
+ * what the thread spent outside the kernel.
  */
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -15,8 +16,19 @@ import { CulvertEnds } from "./ends.ts";
 import { atSaturation } from "./fanout.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS } from "./path.ts";
-import { CulvertRow } from "./rows.ts";
-import { coreShare, lane, profiles, profiling, threads } from "./threads.ts";
+import { CulvertWire, flooded, sink, SMALL } from "./pseudowire.ts";
+import { CulvertRow, PAYLOAD } from "./rows.ts";
+import {
+  control,
+  inside,
+  lane,
+  profiles,
+  profiling,
+  threads,
+  type Inside,
+  type Ticks,
+} from "./threads.ts";
+import { Wire } from "./wire.ts";
 
 interface Timing {
   readonly rounds: number;
@@ -31,29 +43,43 @@ const EFFORTS: Readonly<Record<Effort, Timing>> = {
   sanity: { rounds: 1, ramp: 100, window: 300 },
 };
 
-/** Percent of a lane's time that system calls are to have. */
+/** Percent of a lane's busy time that system calls are to have. */
 const GOAL: Goal = { atLeast: 80 };
 
 /** Gateways of the fan-out. */
 const GATEWAYS = 100;
 
+/** Ticks of the kernel's clock in a second (USER_HZ), which is the same on every Linux system. */
+const TICKS = 100;
+
 /** Something under load whose daemons have a lane each. */
 interface Scene {
   /** The daemons by role. */
   readonly daemons: ReadonlyMap<string, Program>;
+  /** Where their profiles may be left. */
+  readonly folder: string;
   readonly saturate: <T>(ramp: number, during: () => Promise<T>) => Promise<T>;
+  remove(): void;
 }
 
-/** By role, a share of 1. */
-type Shares = ReadonlyMap<string, number>;
 type Programs = Record<Native, string>;
-/** Sets a scene up on a path; `flags` are Node's for the daemons, by role. */
-type SetUp = (path: Path, programs: Programs, flags: Flags) => Promise<Scene>;
-type Flags = Readonly<Record<"relay" | "gateway", readonly string[]>>;
+/** Flags of Node for the daemon of a role; `folder` is the scene's. */
+type Flags = (folder: string, role: string) => readonly string[];
+type SetUp = (programs: Programs, flags: Flags) => Promise<Scene>;
+
+const THREADS = { lane, control } as const;
+
+/** Shares of 1 of a thread's time, in the order of the table. */
+type Shares = Readonly<
+  Record<"system calls" | "core" | "JavaScript" | "collector" | "waiting", number>
+>;
 
 const SCENES: Readonly<Record<string, SetUp>> = {
   ...Object.fromEntries(LOADS.map((load) => [load.name, delivering(load)])),
   [`${GATEWAYS} gateways`]: replicating,
+  "L2TP, 64 octets": joining(SMALL, 1),
+  // As many as the super-packets that a host's TCP makes.
+  "L2TP, trains": joining(PAYLOAD, 44),
 };
 
 export async function runProfile(
@@ -67,23 +93,26 @@ export async function runProfile(
   const figures: Figure[] = [];
   for (const [name, setUp] of Object.entries(SCENES)) {
     progress(`profile: ${name}: system calls`);
-    const calls = await inCalls(setUp, timing, programs);
-    progress(`profile: ${name}: core`);
-    const core = await inCore(setUp, timing, programs);
-    for (const [subject, inside] of core) {
-      const part = (what: string, samples: readonly number[], goal?: Goal) =>
-        figures.push(
-          figure(
-            { case: `${name}, ${what}`, subject, unit: "%", ...(goal && { goal }) },
-            samples.map((share) => 100 * share),
-          ),
-        );
-      const system = calls.map((shares) => shares.get(subject)!);
-      part("system calls", system, GOAL);
-      part("core", [inside]);
-      const rest = system.map((share) => Math.max(0, 1 - share - inside));
-      part("JavaScript and the rest", rest);
-    }
+    const outside = await outsideOf(setUp, timing, programs);
+    progress(`profile: ${name}: core and collector`);
+    const within = await insideOf(setUp, timing, programs);
+    for (const [role, rounds] of outside)
+      for (const thread of ["lane", "control"] as const) {
+        const place = `${name}, ${role}: ${thread}`;
+        const samples = rounds.map((spent) => shares(spent[thread], within.get(role)![thread]));
+        for (const part of Object.keys(samples[0]!) as (keyof Shares)[])
+          figures.push(
+            percent(
+              place,
+              part,
+              samples.map((each) => each[part]),
+            ),
+          );
+        if (thread === "lane") {
+          const busy = samples.map((each) => each["system calls"] / (1 - each.waiting));
+          figures.push(percent(place, "system calls of busy time", busy, GOAL));
+        }
+      }
   }
   return {
     suite: "profile",
@@ -97,80 +126,161 @@ export async function runProfile(
   };
 }
 
-/** A relay, a gateway and a listener. */
-function delivering(load: Load): SetUp {
-  return async (path, programs, flags) => {
-    const row = new CulvertEnds(path, programs, flags);
-    await row.start();
-    await hold(row);
-    const { daemons } = row;
-    return { daemons, saturate: (ramp, during) => saturated(row, load, ramp, during) };
+function percent(place: string, subject: string, samples: readonly number[], goal?: Goal): Figure {
+  const what = { case: place, subject, unit: "%", ...(goal && { goal }) } as const;
+  return figure(
+    what,
+    samples.map((share) => 100 * share),
+  );
+}
+
+/** What the kernel's account and the profiler's say together. */
+function shares({ user, system }: Ticks, { core, collector }: Inside): Shares {
+  return {
+    "system calls": system,
+    core,
+    JavaScript: Math.max(0, user - core - collector),
+    collector,
+    waiting: Math.max(0, 1 - user - system),
   };
 }
 
-/** A relay and many gateways. */
-async function replicating(path: Path, programs: Programs, flags: Flags): Promise<Scene> {
-  const row = new CulvertRow(path, GATEWAYS, programs);
-  row.flags = flags.relay;
-  await row.start();
-  for (const place of [CROWD, WITNESS] as const) path.deliver(place, false);
-  const daemons = new Map([["relay", row.relay]]);
-  return { daemons, saturate: (ramp, during) => atSaturation(row, ramp, during) };
+/** A relay, a gateway and a listener. */
+function delivering(load: Load): SetUp {
+  return (programs, flags) =>
+    onPath(async (path) => {
+      const roles = ["relay", "gateway"].map((role) => [role, flags(path.folder, role)] as const);
+      const row = new CulvertEnds(path, programs, Object.fromEntries(roles));
+      await row.start();
+      await hold(row);
+      const { daemons } = row;
+      return { daemons, saturate: (ramp, during) => saturated(row, load, ramp, during) };
+    });
 }
 
-/** The share of system calls in each lane's time, round by round. */
-async function inCalls(setUp: SetUp, timing: Timing, programs: Programs): Promise<Shares[]> {
+/** A relay and many gateways. */
+function replicating(programs: Programs, flags: Flags): Promise<Scene> {
+  return onPath(async (path) => {
+    const row = new CulvertRow(path, GATEWAYS, programs);
+    row.flags = flags(path.folder, "relay");
+    await row.start();
+    for (const place of [CROWD, WITNESS] as const) path.deliver(place, false);
+    const daemons = new Map([["relay", row.relay]]);
+    return { daemons, saturate: (ramp, during) => atSaturation(row, ramp, during) };
+  });
+}
+
+async function onPath(
+  setUp: (path: Path) => Promise<Pick<Scene, "daemons" | "saturate">>,
+): Promise<Scene> {
   const path = await Path.make(false);
   try {
-    const { daemons, saturate } = await setUp(path, programs, { relay: [], gateway: [] });
-    const taken: Shares[] = [];
-    for (let round = 0; round < timing.rounds; round++)
-      taken.push(
-        await saturate(timing.ramp, async () => {
-          const before = forEach(daemons, (_, { pid }) => threads(pid!));
-          await setTimeout(timing.window);
-          return forEach(daemons, (role, { pid }) => {
-            const { user, system } = lane(pid!, before.get(role)!, threads(pid!));
-            if (user + system === 0) throw new Error(`the ${role}'s lane did nothing`);
-            return system / (user + system);
-          });
-        }),
-      );
-    return taken;
-  } finally {
+    return { ...(await setUp(path)), folder: path.folder, remove: () => path.remove() };
+  } catch (error) {
     path.remove();
+    throw error;
   }
 }
 
-/** The core's share of each lane's time. */
-async function inCore(setUp: SetUp, timing: Timing, programs: Programs): Promise<Shares> {
-  const road = await Path.make(false);
-  const folder = (role: string) => path.join(road.folder, `profile-${role}`);
-  const flags = { relay: profiling(folder("relay")), gateway: profiling(folder("gateway")) };
+/** A pseudowire: one end reads its device and sends, the other receives and writes its own. */
+function joining(octets: number, segments: number): SetUp {
+  return async (programs, flags) => {
+    const wire = new Wire();
+    const { folder } = wire;
+    try {
+      const row = new CulvertWire(wire, programs);
+      row.flags = ENDS.map((role) => flags(folder, role));
+      await row.start();
+      wire.open();
+      await sink(row);
+      const daemons = new Map(row.daemons.map((daemon, end) => [ENDS[end]!, daemon]));
+      return {
+        daemons,
+        folder,
+        saturate: (ramp, during) => flooded(row, { octets, segments }, ramp, during),
+        remove: () => wire.remove(),
+      };
+    } catch (error) {
+      wire.remove();
+      throw error;
+    }
+  };
+}
+
+/** What the ends of a pseudowire do: in the west, and in the east. */
+const ENDS = ["TAP to UDP", "UDP to TAP"] as const;
+
+/** What each lane and control spent of the window, round by round, in shares of 1. */
+async function outsideOf(
+  setUp: SetUp,
+  timing: Timing,
+  programs: Programs,
+): Promise<Map<string, Record<keyof typeof THREADS, Ticks>[]>> {
+  const scene = await setUp(programs, () => []);
+  const { daemons, saturate } = scene;
+  const taken = new Map(
+    [...daemons.keys()].map((role) => [role, [] as Record<keyof typeof THREADS, Ticks>[]]),
+  );
   try {
-    const { daemons, saturate } = await setUp(road, programs, flags);
+    for (let round = 0; round < timing.rounds; round++)
+      await saturate(timing.ramp, async () => {
+        const before = [...daemons].map(([, { pid }]) => threads(pid!));
+        const began = performance.now();
+        await setTimeout(timing.window);
+        const ticks = ((performance.now() - began) * TICKS) / 1_000;
+        for (const [i, [role, { pid }]] of [...daemons].entries()) {
+          const after = threads(pid!);
+          const of = (thread: keyof typeof THREADS): Ticks => {
+            const { user, system } = THREADS[thread](pid!, before[i]!, after);
+            return { user: user / ticks, system: system / ticks };
+          };
+          const spent = { lane: of("lane"), control: of("control") };
+          if (spent.lane.user + spent.lane.system === 0)
+            throw new Error(`the lane of ${role} did nothing`);
+          taken.get(role)!.push(spent);
+        }
+      });
+    return taken;
+  } finally {
+    scene.remove();
+  }
+}
+
+/** What V8's profiler shows of each lane and control. */
+async function insideOf(
+  setUp: SetUp,
+  timing: Timing,
+  programs: Programs,
+): Promise<Map<string, Record<keyof typeof THREADS, Inside>>> {
+  const place = (folder: string, role: string) =>
+    path.join(folder, `profile-${role.replaceAll(" ", "-")}`);
+  const scene = await setUp(programs, (folder, role) => profiling(place(folder, role)));
+  const { daemons, saturate, folder } = scene;
+  try {
     const [from, to] = await saturate(timing.ramp, async () => {
       const began = microseconds();
       await setTimeout(timing.window);
       return [began, microseconds()] as const;
     });
     for (const daemon of daemons.values()) await daemon.stop();
-    return forEach(daemons, (role) => {
-      const shares = profiles(folder(role)).flatMap((profile) => coreShare(profile, from, to));
-      if (shares.length === 0) throw new Error(`the ${role} left no profile`);
-      // The main thread runs no core.
-      return Math.max(...shares);
-    });
+    return new Map(
+      [...daemons.keys()].map((role) => {
+        const found = new Map(
+          [...profiles(place(folder, role))].map(([thread, one]) => [
+            thread,
+            inside(one, from, to),
+          ]),
+        );
+        const main = found.get(0);
+        if (main === undefined || found.size < 2) throw new Error(`${role} left no profiles`);
+        found.delete(0);
+        const busiest = [...found.values()].reduce((a, b) => (b.core > a.core ? b : a));
+        return [role, { lane: busiest, control: main }];
+      }),
+    );
   } finally {
-    road.remove();
+    scene.remove();
   }
-}
-
-function forEach<T>(
-  daemons: ReadonlyMap<string, Program>,
-  make: (role: string, daemon: Program) => T,
-): ReadonlyMap<string, T> {
-  return new Map([...daemons].map(([role, daemon]) => [role, make(role, daemon)]));
 }
 
 /** The clock that V8's profiles have. */

@@ -159,22 +159,42 @@ async function tcp({ wire }: Row, streams: number, back: boolean, window: number
   return report.end.sum_received.bits_per_second;
 }
 
-/** Small packets a second that reach the eastern host's stack at saturation. */
-export async function small({ wire, programs }: Row, window: number): Promise<number> {
-  const stream = [wire.west.inner, wire.east.inner, String(SINK), String(SMALL), "3600"];
-  const source = wire.west.namespace.start(programs.source, ["-1", ...stream]);
+/** What a source sends through a wire: octets of payload, and datagrams in a train. */
+export interface Flood {
+  readonly octets: number;
+  readonly segments: number;
+}
+
+/** Runs `during` while a source in the west sends as fast as it can to the sink in the east. */
+export async function flooded<T>(
+  { wire, programs }: Row,
+  { octets, segments }: Flood,
+  ramp: number,
+  during: () => Promise<T>,
+): Promise<T> {
+  const trains = segments > 1 ? ["-s", String(segments)] : [];
+  const stream = [wire.west.inner, wire.east.inner, String(SINK), String(octets), "3600"];
+  const source = wire.west.namespace.start(programs.source, [...trains, "-1", ...stream]);
   await source.ready();
   // The socket's queue must be full before anything is counted.
   const before = wire.arrived(SINK).packets;
   const late = performance.now() + PATIENCE;
   while (wire.arrived(SINK).packets === before && performance.now() < late) await setTimeout(50);
-  await setTimeout(300);
-  const from = wire.arrived(SINK);
-  await setTimeout(window * 1_000);
-  const to = wire.arrived(SINK);
+  await setTimeout(ramp);
+  const result = await during();
   source.kill("SIGTERM");
   await outcome(source);
-  return ((to.packets - from.packets) / (to.at - from.at)) * 1_000;
+  return result;
+}
+
+/** Small packets a second that reach the eastern host's stack at saturation. */
+export function small(row: Row, window: number): Promise<number> {
+  return flooded(row, { octets: SMALL, segments: 1 }, 300, async () => {
+    const from = row.wire.arrived(SINK);
+    await setTimeout(window * 1_000);
+    const to = row.wire.arrived(SINK);
+    return ((to.packets - from.packets) / (to.at - from.at)) * 1_000;
+  });
 }
 
 /** One way to join two hosts. */
@@ -210,6 +230,8 @@ export class CulvertWire extends Row {
   readonly name = "culvert";
   /** In the west, then in the east. */
   readonly daemons: Program[] = [];
+  /** Flags of Node for each of them. */
+  flags: readonly (readonly string[])[] = [];
 
   /** The command line of `culvert l2tp` for the daemon in the west (0) or the east (1). */
   command(end: number, ...words: string[]): [string, ...string[]] {
@@ -220,7 +242,8 @@ export class CulvertWire extends Row {
   async start(): Promise<void> {
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
-      this.daemons.push(await this.launch(here, [process.execPath, COMMAND, "run", ...control]));
+      const node = [process.execPath, ...(this.flags[end] ?? []), COMMAND];
+      this.daemons.push(await this.launch(here, [...node, "run", ...control]));
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
@@ -236,7 +259,7 @@ export class CulvertWire extends Row {
 }
 
 /** The same system calls in C, and nothing else. */
-class NativeWire extends Row {
+export class NativeWire extends Row {
   readonly name = "native";
 
   async start(): Promise<void> {

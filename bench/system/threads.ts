@@ -24,19 +24,30 @@ export function threads(pid: number): Map<number, Ticks> {
   );
 }
 
+/** What each thread spent in between; those that began or ended meanwhile are left out. */
+function spent(from: Map<number, Ticks>, to: Map<number, Ticks>): Map<number, Ticks> {
+  return new Map(
+    [...to].flatMap(([tid, { user, system }]) => {
+      const before = from.get(tid);
+      if (before === undefined) return [];
+      return [[tid, { user: user - before.user, system: system - before.system }]];
+    }),
+  );
+}
+
+const NOTHING: Ticks = { user: 0, system: 0 };
+
 /** What the busiest thread besides the main one spent in between: in a daemon with one lane, the lane. */
 export function lane(pid: number, from: Map<number, Ticks>, to: Map<number, Ticks>): Ticks {
-  const spent = [...to].flatMap(([tid, { user, system }]) => {
-    const before = from.get(tid);
-    return tid === pid || before === undefined
-      ? []
-      : [{ user: user - before.user, system: system - before.system }];
-  });
   const all = ({ user, system }: Ticks) => user + system;
-  return spent.reduce((one, other) => (all(other) > all(one) ? other : one), {
-    user: 0,
-    system: 0,
-  });
+  return [...spent(from, to)]
+    .filter(([tid]) => tid !== pid)
+    .reduce((most, [, other]) => (all(other) > all(most) ? other : most), NOTHING);
+}
+
+/** What the main thread spent in between: in a daemon, control. */
+export function control(pid: number, from: Map<number, Ticks>, to: Map<number, Ticks>): Ticks {
+  return spent(from, to).get(pid) ?? NOTHING;
 }
 
 /** What V8 writes, as far as it matters here; microseconds of the monotonic clock. */
@@ -50,29 +61,42 @@ export interface Profile {
   readonly timeDeltas: readonly number[];
 }
 
-/** The profiles that programs run with `profiling(folder)` left when they ended. */
-export function profiles(folder: string): Profile[] {
-  return readdirSync(folder)
-    .filter((name) => name.endsWith(".cpuprofile"))
-    .map((name) => JSON.parse(readFileSync(path.join(folder, name), "utf8")) as Profile);
+/** The profiles that a program run with `profiling(folder)` left when it ended, by Node's thread. */
+export function profiles(folder: string): Map<number, Profile> {
+  return new Map(
+    readdirSync(folder).flatMap((name) => {
+      const [, thread] = PROFILE.exec(name) ?? [];
+      if (thread === undefined) return [];
+      const text = readFileSync(path.join(folder, name), "utf8");
+      return [[Number(thread), JSON.parse(text) as Profile]];
+    }),
+  );
 }
+
+/** CPU.DATE.TIME.PID.THREAD.NUMBER.cpuprofile; the main thread is 0. */
+const PROFILE = /\.(\d+)\.\d+\.cpuprofile$/;
 
 /** Flags of Node with which each of its threads leaves a profile. */
 export function profiling(folder: string): string[] {
   return ["--cpu-prof", `--cpu-prof-dir=${folder}`];
 }
 
-/** The share of WebAssembly in the busy time between two points in time; none if nothing was busy. */
-export function coreShare(profile: Profile, from: number, to: number): number[] {
+/** Shares of 1 of the time between two points that a thread spent in the core and in the collector. */
+export interface Inside {
+  readonly core: number;
+  readonly collector: number;
+}
+
+export function inside(profile: Profile, from: number, to: number): Inside {
   const frames = new Map(profile.nodes.map(({ id, callFrame }) => [id, callFrame]));
-  let [at, core, busy] = [profile.startTime, 0, 0];
+  let [at, core, collector] = [profile.startTime, 0, 0];
   for (const [i, id] of profile.samples.entries()) {
-    const spent = profile.timeDeltas[i]!;
-    at += spent;
+    const taken = profile.timeDeltas[i]!;
+    at += taken;
+    if (at < from || at >= to) continue;
     const { functionName, url } = frames.get(id)!;
-    if (at < from || at >= to || functionName === "(idle)") continue;
-    busy += spent;
-    if (url.startsWith("wasm:")) core += spent;
+    if (url.startsWith("wasm:")) core += taken;
+    else if (functionName === "(garbage collector)") collector += taken;
   }
-  return busy === 0 ? [] : [core / busy];
+  return { core: core / (to - from), collector: collector / (to - from) };
 }

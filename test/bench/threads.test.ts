@@ -1,26 +1,27 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { coreShare, lane, threads, type Profile } from "../../bench/system/threads.ts";
+import { control, inside, lane, threads, type Profile } from "../../bench/system/threads.ts";
 
 const frame = (functionName: string, url: string) => ({ functionName, url });
 
-test("the core's share is WebAssembly's part of the busy time in the window", () => {
+test("the core's and the collector's shares are of the window's whole time", () => {
   const profile: Profile = {
     startTime: 1_000,
     nodes: [
       { id: 1, callFrame: frame("relayFill", "wasm://wasm/1234") },
       { id: 2, callFrame: frame("turn", "file:///lane.js") },
       { id: 3, callFrame: frame("(idle)", "") },
+      { id: 4, callFrame: frame("(garbage collector)", "") },
     ],
-    samples: [1, 1, 2, 3, 1],
-    timeDeltas: [100, 100, 300, 500, 1_000],
+    samples: [1, 1, 2, 3, 4, 1],
+    timeDeltas: [100, 100, 300, 500, 200, 1_000],
   };
-  // The first sample is before the window, the last one after it; the idle one counts for nothing.
-  assert.deepEqual(coreShare(profile, 1_150, 2_500), [100 / 400]);
-  assert.deepEqual(coreShare(profile, 5_000, 6_000), []);
+  // The first sample is before the window, the last one after it.
+  assert.deepEqual(inside(profile, 1_150, 3_150), { core: 0.05, collector: 0.1 });
+  assert.deepEqual(inside(profile, 5_000, 6_000), { core: 0, collector: 0 });
 });
 
-test("the lane is the busiest thread but the main one", () => {
+test("the lane is the busiest thread but the main one, which is control", () => {
   const from = new Map([
     [7, { user: 0, system: 0 }],
     [8, { user: 10, system: 10 }],
@@ -33,6 +34,7 @@ test("the lane is the busiest thread but the main one", () => {
     [10, { user: 50, system: 50 }],
   ]);
   assert.deepEqual(lane(7, from, to), { user: 2, system: 8 });
+  assert.deepEqual(control(7, from, to), { user: 900, system: 900 });
 });
 
 test("this process has threads with times of their own", () => {
