@@ -19,6 +19,7 @@ export const UNITS = {
   "updates/s": "more is better",
   octets: "less is better",
   packets: "less is better",
+  copies: "less is better",
   seconds: "less is better",
 } as const;
 export type Unit = keyof typeof UNITS;

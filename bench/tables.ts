@@ -35,6 +35,7 @@ const SCALES: Readonly<Record<Unit, Scale>> = {
     [0, 1, "octets"],
   ],
   packets: [[0, 1, "packets"]],
+  copies: [[0, 1, "copies"]],
   "ns/packet": DURATIONS,
   "ns/operation": DURATIONS,
   ns: DURATIONS,

@@ -94,6 +94,7 @@ export async function runFanout(effort: Effort, progress: (line: string) => void
         await proveSaturated(row, timing);
       }
       figures.push(...(await measure(name, rows, timing, notes, progress)));
+      if (!cut) figures.push(...rows.map((row) => copied(name, row)));
     } finally {
       for (const row of rows) row.path.remove();
     }
@@ -123,7 +124,8 @@ function rowKinds(notes: string[]): MakeRow[] {
   );
 }
 
-function ratios(figures: readonly Figure[]): Ratio[] {
+function ratios(all: readonly Figure[]): Ratio[] {
+  const figures = all.filter((one) => one.unit === "packets/s");
   const beside = Object.entries(GOALS).flatMap(([over, goal]) =>
     sideBySide(figures, "culvert", over, { [GOAL_CASE]: goal }),
   );
@@ -167,6 +169,13 @@ async function measure(
   return rows.map((row) =>
     figure({ case: name, subject: row.name, unit: "packets/s", octets: PAYLOAD }, rates.get(row)!),
   );
+}
+
+/** How often an octet of a datagram that leaves was copied, by the programs' and the kernel's code. */
+export function copied(name: string, row: Row): Figure {
+  const { arriving, leaving } = row.copies;
+  const what = { case: `${name}, of an octet`, subject: row.name, unit: "copies" } as const;
+  return figure(what, [leaving + arriving / row.gateways]);
 }
 
 /** Datagrams a second that reach the far namespace at saturation. */

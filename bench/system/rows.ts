@@ -52,11 +52,21 @@ export interface Shape {
   readonly messages: number;
 }
 
+export interface Copies {
+  readonly arriving: number;
+  readonly leaving: number;
+}
+
 /** One way to replicate a stream to `gateways` gateways. */
 export abstract class Row {
   abstract readonly name: string;
   /** Octets before the payload in what a gateway receives. */
   readonly headers: number = AMT_HEADERS;
+  /**
+   * How often an octet is copied once it is on the ingress: for each datagram that arrives, and for
+   * each that leaves. The source's own copy into its kernel is left out; it is the same for all.
+   */
+  abstract readonly copies: Copies;
 
   constructor(
     readonly path: Path,
@@ -121,6 +131,8 @@ export interface RelayLoss {
 /** Culvert's relay, its tunnels made by AMT gateways that then fall silent. */
 export class CulvertRow extends Row {
   readonly name: string = "culvert";
+  /** Into the ring or by recvmmsg, and into the train; then by each sendmmsg. */
+  readonly copies = { arriving: 2, leaving: 1 };
   /** Whether it reads its ingress by a packet ring. */
   protected readonly ring: "on" | "off" = "on";
   readonly #control = path.join(this.path.folder, "relay.sock");
@@ -208,6 +220,8 @@ export class CallsRow extends CulvertRow {
 /** A plain relay loop on `node:dgram`. */
 export class DgramRow extends Row {
   readonly name = "node:dgram";
+  /** By recvmsg and into the message; then by each sendmsg. */
+  readonly copies = { arriving: 2, leaving: 1 };
 
   async start(): Promise<void> {
     const relay = launch(
@@ -225,6 +239,8 @@ export class DgramRow extends Row {
 export class VxlanRow extends Row {
   readonly name = "vxlan";
   override readonly headers = VXLAN_HEADERS;
+  /** All copies share one buffer. */
+  readonly copies = { arriving: 0, leaving: 0 };
 
   start(): Promise<void> {
     this.path.relay.ipBatch([
@@ -253,6 +269,7 @@ export class VxlanRow extends Row {
  */
 export class TrainsRow extends Row {
   readonly name = "native";
+  readonly copies = { arriving: 0, leaving: 1 };
   /** What to send until Culvert's row has shown its own: full trains, to all gateways in a call. */
   shape: Shape = { segments: 48, messages: Math.min(1024, this.gateways) };
 
