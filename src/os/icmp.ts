@@ -7,9 +7,17 @@ import {
   PROTOCOL_UDP,
 } from "../../assembly/layout/ip.ts";
 import type { Address, Family } from "../core/address.ts";
+import {
+  attachFilter,
+  IF_EQUAL,
+  LOAD_BYTE,
+  LOAD_BYTE_AT_X,
+  LOAD_X_HEADER,
+  RETURN,
+  type Instruction,
+} from "./bpf.ts";
 import { sizeBuffer } from "./buffers.ts";
 import { SOCK_RAW, close, recv, sendTo, setsockopt, socket } from "./libc.ts";
-import { attachFilter, type Instruction } from "./packet.ts";
 import { encodeSockaddr } from "./sockaddr.ts";
 
 const PROTOCOL_ICMP = 1;
@@ -26,12 +34,6 @@ const BUFFER = 64 * 1024;
 /** Octets of the longest message that is read whole. */
 const ROOM = 2_048;
 
-// Classic BPF (linux/filter.h).
-const LOAD_X_HEADER = 0xb1; // BPF_LDX | BPF_B | BPF_MSH: octets of an IPv4 header
-const LOAD_BYTE = 0x30; // BPF_LD | BPF_B | BPF_ABS
-const LOAD_BYTE_AT_X = 0x50; // BPF_LD | BPF_B | BPF_IND
-const IF_EQUAL = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const RETURN = 0x06; // BPF_RET | BPF_K
 const ALL = 0xffffffff;
 
 const step = (code: number, value: number, no = 0): Instruction => ({ code, yes: 0, no, value });

@@ -22,12 +22,27 @@ import {
   PROTOCOL_IGMP,
 } from "../../assembly/layout/ip.ts";
 import type { Family } from "../core/address.ts";
-import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
+import {
+  ADD,
+  AND,
+  assemble,
+  attachFilter,
+  IF_EQUAL,
+  IF_GREATER,
+  LOAD_BYTE,
+  LOAD_BYTE_AT_X,
+  LOAD_WORD,
+  RETURN,
+  SHIFT_LEFT,
+  TO_X,
+  type Instruction,
+  type Step,
+} from "./bpf.ts";
+import { sizeBuffer } from "./buffers.ts";
 import { osError } from "./errno.ts";
 import {
   SOCK_DGRAM,
   SOCK_RAW,
-  addressOf,
   bind,
   close,
   getsockopt,
@@ -44,7 +59,6 @@ const PACKET_STATISTICS = 6;
 const PACKET_VNET_HDR = 15;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_ALLMULTI = 2;
-const SO_ATTACH_FILTER = 26;
 const ARPHRD_TUNNEL = 768;
 const ARPHRD_RAWIP = 519;
 
@@ -196,27 +210,6 @@ function linkHeaderLength(link: Link): number | undefined {
   }
 }
 
-/** One instruction of classic BPF (linux/filter.h). */
-export interface Instruction {
-  readonly code: number;
-  /** Instructions to skip when a comparison holds, and when not. */
-  readonly yes: number;
-  readonly no: number;
-  readonly value: number;
-}
-
-// Instruction codes: class, size or operation, mode.
-const LOAD_WORD = 0x20; // BPF_LD | BPF_W | BPF_ABS
-const LOAD_BYTE = 0x30; // BPF_LD | BPF_B | BPF_ABS
-const LOAD_BYTE_AT_X = 0x50; // BPF_LD | BPF_B | BPF_IND
-const ADD = 0x04; // BPF_ALU | BPF_ADD | BPF_K
-const AND = 0x54; // BPF_ALU | BPF_AND | BPF_K
-const SHIFT_LEFT = 0x64; // BPF_ALU | BPF_LSH | BPF_K
-const TO_X = 0x07; // BPF_MISC | BPF_TAX
-const IF_EQUAL = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
-const IF_GREATER = 0x25; // BPF_JMP | BPF_JGT | BPF_K
-const RETURN = 0x06; // BPF_RET | BPF_K
-
 // What the kernel knows besides the octets, as offsets to load (SKF_AD_OFF).
 const KNOWN_PROTOCOL = 0xfffff000;
 const KNOWN_DIRECTION = 0xfffff004; // PACKET_HOST ...
@@ -229,13 +222,6 @@ const PACKET_OUTGOING = 4;
 const MLD_TYPES = [130, 131, 132, 143];
 
 type Label = "drop" | "take" | "ipv4" | "ipv6" | "next";
-interface Step {
-  readonly code: number;
-  readonly value: number;
-  readonly yes?: Label;
-  readonly no?: Label;
-  readonly label?: Label;
-}
 
 /**
  * The filter program that takes a frame when it
@@ -251,12 +237,12 @@ export function multicastFilter(
   outgoing: boolean,
 ): Instruction[] {
   const ip = linkHeader;
-  const isMld = (code: number, value: number): Step[] => [
+  const isMld = (code: number, value: number): Step<Label>[] => [
     { code, value },
-    ...MLD_TYPES.map((type): Step => ({ code: IF_EQUAL, value: type, yes: "drop" })),
+    ...MLD_TYPES.map((type): Step<Label> => ({ code: IF_EQUAL, value: type, yes: "drop" })),
     { code: RETURN, value: 0xffffffff },
   ];
-  const ipv4: Step[] = [
+  const ipv4: Step<Label>[] = [
     { code: LOAD_WORD, value: ip + IPV4_DESTINATION, label: "ipv4" },
     { code: AND, value: 0xf0000000 },
     { code: IF_EQUAL, value: 0xe0000000, no: "drop" },
@@ -266,7 +252,7 @@ export function multicastFilter(
     { code: LOAD_BYTE, value: ip + IPV4_PROTOCOL },
     { code: IF_EQUAL, value: PROTOCOL_IGMP, yes: "drop", no: "take" },
   ];
-  const ipv6: Step[] = [
+  const ipv6: Step<Label>[] = [
     { code: LOAD_BYTE, value: ip + IPV6_DESTINATION, label: "ipv6" },
     { code: IF_EQUAL, value: 0xff, no: "drop" },
     { code: LOAD_BYTE, value: ip + IPV6_DESTINATION + 1 },
@@ -287,7 +273,7 @@ export function multicastFilter(
   ];
   const v4 = families.includes(4);
   const v6 = families.includes(6);
-  return assemble([
+  return assemble<Label>([
     { code: LOAD_WORD, value: KNOWN_VLAN_TAG },
     { code: IF_EQUAL, value: 0, no: "drop" },
     { code: LOAD_WORD, value: KNOWN_DIRECTION },
@@ -309,7 +295,7 @@ export function multicastFilter(
  * IGMP, or IPv6 with the Hop-by-Hop header that MLD must have (RFC 3810 §5).
  */
 export function membershipFilter(): Instruction[] {
-  return assemble([
+  return assemble<Label>([
     { code: LOAD_WORD, value: KNOWN_VLAN_TAG },
     { code: IF_EQUAL, value: 0, no: "drop" },
     { code: LOAD_WORD, value: KNOWN_DIRECTION },
@@ -325,34 +311,4 @@ export function membershipFilter(): Instruction[] {
     { code: RETURN, value: 0, label: "drop" },
     { code: RETURN, value: 0xffffffff, label: "take" },
   ]);
-}
-
-/** Turns labels, which all lie ahead, into distances. A comparison without a label goes on. */
-function assemble(steps: readonly Step[]): Instruction[] {
-  const distance = (from: number, label: Label | undefined): number =>
-    label === undefined ? 0 : steps.findIndex((step) => step.label === label) - from - 1;
-  return steps.map(({ code, value, yes, no }, at) => ({
-    code,
-    yes: distance(at, yes),
-    no: distance(at, no),
-    value,
-  }));
-}
-
-/** Lets only those packets come that the program takes. */
-export function attachFilter(fd: number, program: readonly Instruction[], subject: string): void {
-  const octets = new Uint8Array(8 * program.length);
-  const view = new DataView(octets.buffer);
-  for (const [i, { code, yes, no, value }] of program.entries()) {
-    view.setUint16(8 * i, code, true);
-    view.setUint8(8 * i + 2, yes);
-    view.setUint8(8 * i + 3, no);
-    view.setUint32(8 * i + 4, value, true);
-  }
-  // sock_fprog: count, padding, address
-  const descriptor = new Uint8Array(16);
-  const head = new DataView(descriptor.buffer);
-  head.setUint16(0, program.length, true);
-  head.setBigUint64(8, BigInt(addressOf(octets)), true);
-  setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, descriptor, `packet filter on ${subject}`);
 }

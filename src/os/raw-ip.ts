@@ -1,6 +1,7 @@
 /** Raw IP sockets of one protocol for the lanes. Read raw(7), and ipv6(7) on raw sockets, first. */
 import { AF_INET, AF_INET6 } from "../../assembly/layout/system.ts";
 import { familyOf, type Address } from "../core/address.ts";
+import { attachFilter, type Instruction } from "./bpf.ts";
 import { sizeBuffer } from "./buffers.ts";
 import { setIpOptions, type IpOptions } from "./ip-options.ts";
 import { SOCK_RAW, bind, close, setsockopt, socket } from "./libc.ts";
@@ -16,6 +17,8 @@ export interface RawIpOptions extends IpOptions {
   readonly scope?: number;
   /** IP protocol or IPv6 next header. */
   readonly protocol: number;
+  /** Takes a part of the packets; every socket of the protocol gets them all. */
+  readonly filter?: readonly Instruction[];
   /** Octets wanted of the kernel's buffers; see `sizeBuffer`. */
   readonly receiveBuffer?: number;
   readonly sendBuffer?: number;
@@ -43,6 +46,7 @@ export function openRawIp(options: RawIpOptions): RawIpSocket {
   try {
     // The protocol's payload has no checksum that the kernel should compute.
     if (!isV4) setsockopt(fd, SOL_RAW, IPV6_CHECKSUM, -1, `IPV6_CHECKSUM ${text}`);
+    if (options.filter) attachFilter(fd, options.filter, text);
     setIpOptions(fd, isV4, options, text);
     const receiveBuffer = sizeBuffer(fd, "receive", options.receiveBuffer);
     const sendBuffer = sizeBuffer(fd, "send", options.sendBuffer);

@@ -14,6 +14,7 @@ import { endpointText, familyOf } from "../core/address.ts";
 import type { Address, Endpoint } from "../core/address.ts";
 import { BugError, OsError } from "../core/errors.ts";
 import { osError } from "./errno.ts";
+import { attachChooser, type Instruction } from "./bpf.ts";
 import { SOL_SOCKET, sizeBuffer } from "./buffers.ts";
 import { setIpOptions, type IpOptions } from "./ip-options.ts";
 import {
@@ -133,6 +134,32 @@ export function openUdp(options: UdpOptions): UdpSocket {
     return { fd, local: bound, gro, gso, receiveBuffer, sendBuffer };
   } catch (error) {
     close(fd);
+    throw error;
+  }
+}
+
+/**
+ * Opens `count` sockets that share an endpoint, over which the kernel spreads what arrives; port 0
+ * takes a free one for all. The first is bound alone: an endpoint that another program has is refused,
+ * even one that would share it. `chooser` picks the socket, by their order, in place of a hash of the
+ * flow. Throws OsError.
+ */
+export function openUdpGroup(
+  options: Omit<UdpOptions, "reusePort">,
+  count: number,
+  chooser?: readonly Instruction[],
+): UdpSocket[] {
+  const first = openUdp(options);
+  const sockets = [first];
+  const { local } = first;
+  const text = endpointText(local);
+  try {
+    if (count > 1) setsockopt(first.fd, SOL_SOCKET, SO_REUSEPORT, 1, `SO_REUSEPORT ${text}`);
+    while (sockets.length < count) sockets.push(openUdp({ ...options, local, reusePort: true }));
+    if (count > 1 && chooser) attachChooser(first.fd, chooser, text);
+    return sockets;
+  } catch (error) {
+    for (const { fd } of sockets) close(fd);
     throw error;
   }
 }

@@ -5,7 +5,7 @@ import { canonicalAddress, familyOf, isLoopback, type Endpoint } from "../core/a
 import type { Inlet } from "../lanes/plan.ts";
 import { close } from "../os/libc.ts";
 import { readLink } from "../os/link.ts";
-import { openUdp, sendDatagram, type UdpSocket } from "../os/udp.ts";
+import { openUdpGroup, sendDatagram, type UdpSocket } from "../os/udp.ts";
 
 /** Octets of kernel buffer: for a burst of a few hundred trains of 64 KiB each way. */
 const BUFFER = 16 * 1024 * 1024;
@@ -36,30 +36,20 @@ export class AmtSocket {
    * always set; with `ignorePathMtu` the system heeds the MTU of its own device alone.
    */
   constructor(local: Endpoint, lanes: number, takesData: boolean, ignorePathMtu = false) {
-    const sockets: UdpSocket[] = [];
-    try {
-      for (let lane = 0; lane < lanes; lane++) {
-        const at = sockets[0]?.local ?? local;
-        sockets.push(
-          openUdp({
-            local: at,
-            reusePort: lanes > 1,
-            gro: takesData,
-            trafficClass: takesData,
-            zeroChecksum: takesData,
-            dontFragment: true,
-            ignorePathMtu,
-            receiveBuffer: BUFFER,
-            sendBuffer: BUFFER,
-          }),
-        );
-      }
-    } catch (error) {
-      for (const { fd } of sockets) close(fd);
-      throw error;
-    }
-    this.sockets = sockets;
-    this.local = sockets[0]!.local;
+    this.sockets = openUdpGroup(
+      {
+        local,
+        gro: takesData,
+        trafficClass: takesData,
+        zeroChecksum: takesData,
+        dontFragment: true,
+        ignorePathMtu,
+        receiveBuffer: BUFFER,
+        sendBuffer: BUFFER,
+      },
+      lanes,
+    );
+    this.local = this.sockets[0]!.local;
   }
 
   /** True when one message can be many datagrams. */
