@@ -155,9 +155,7 @@ function read(shape: Shape, words: readonly string[]): unknown {
 
 /** Pairs of a word and its value, by the key that each word stands for. */
 function pairs(shape: Shape, words: readonly string[]): Record<string, unknown> {
-  const keys = new Map(Object.keys(shape.fields).map((key) => [spellWord(key), key]));
-  for (const [word, key] of Object.entries(SHORT))
-    if (Object.hasOwn(shape.fields, key)) keys.set(word, key);
+  const keys = wordsOf(shape);
   const raw: Record<string, unknown> = {};
   for (let i = 0; i < words.length; i += 2) {
     const word = words[i]!;
@@ -173,6 +171,18 @@ function pairs(shape: Shape, words: readonly string[]): Record<string, unknown> 
     raw[key] = words[i + 1];
   }
   return raw;
+}
+
+const wordMaps = new WeakMap<Shape, ReadonlyMap<string, string>>();
+
+/** The keys of a table of fields by the words that stand for them. */
+function wordsOf(shape: Shape): ReadonlyMap<string, string> {
+  let keys = wordMaps.get(shape);
+  if (keys) return keys;
+  const all = Object.keys(shape.fields).map((key) => [spellWord(key), key] as const);
+  const short = Object.entries(SHORT).filter(([, key]) => Object.hasOwn(shape.fields, key));
+  wordMaps.set(shape, (keys = new Map([...all, ...short])));
+  return keys;
 }
 
 /** The value of what was checked; throws what is wrong with it. */

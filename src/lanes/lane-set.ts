@@ -68,6 +68,8 @@ interface Running {
   arena: WebAssembly.Memory;
   commands: CommandWriter;
   punts: PuntReader;
+  /** Ports that the lane is told of at the next flush. */
+  opening: PortPlan[];
   /** Settle when ports are closed, by number. */
   closing: Map<number, () => void>;
   deaths: number[];
@@ -108,7 +110,7 @@ export class LaneSet {
   }
 
   /**
-   * Gives an L2TP lane a port. The descriptor stays the caller's, who closes it after `closePort`, or
+   * Gives an L2TP lane a port, with the next `flush`. The descriptor stays the caller's, who closes it after `closePort`, or
    * after `lost` was told of it.
    */
   openPort(lane: number, plan: PortPlan): void {
@@ -116,7 +118,7 @@ export class LaneSet {
     if (ports.has(plan.port))
       throw new BugError(`port ${plan.port} of lane ${lane} is open already`);
     ports.set(plan.port, plan);
-    this.#lanes[lane]!.thread.tell({ open: plan });
+    this.#lanes[lane]!.opening.push(plan);
   }
 
   /** Takes a port from an L2TP lane; settles when its descriptor may be closed. */
@@ -124,6 +126,8 @@ export class LaneSet {
     this.#ports[lane]!.delete(port);
     const running = this.#lanes[lane]!;
     if (running.state === "dead" || this.#stopping) return running.gone;
+    this.flush();
+    tellPorts(running);
     return new Promise((resolve) => {
       const before = running.closing.get(port);
       running.closing.set(port, () => {
@@ -134,11 +138,13 @@ export class LaneSet {
     });
   }
 
-  /** Sees to it that commands which found no room follow soon. */
+  /** Tells lanes what waits for them, and sees to it that commands which find no room follow soon. */
   flush(): void {
     if (this.#flushing !== undefined) return;
     let backlog = 0;
-    for (const { commands } of this.#lanes) {
+    for (const running of this.#lanes) {
+      tellPorts(running);
+      const { commands } = running;
       commands.flush();
       backlog += commands.backlog;
     }
@@ -206,13 +212,14 @@ export class LaneSet {
         arena,
         commands,
         punts: new PuntReader(arena),
+        opening: [...this.#ports[lane]!.values()],
         closing: new Map(),
         deaths: before?.deaths ?? [],
         restarts: before ? before.restarts + 1 : 0,
         state: before ? "replaced" : "running",
       };
       this.#lanes[lane] = running;
-      for (const plan of this.#ports[lane]!.values()) thread.tell({ open: plan });
+      tellPorts(running);
       this.#options.prime(lane, commands);
       this.flush();
     });
@@ -277,4 +284,9 @@ export class LaneSet {
     }
     setImmediate(() => this.#takePunts(lane, running));
   }
+}
+
+/** Tells a lane of its new ports, all at once: a message costs more than a port. */
+function tellPorts({ thread, opening }: Running): void {
+  if (opening.length > 0) thread.tell({ open: opening.splice(0) });
 }

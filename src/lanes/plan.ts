@@ -75,7 +75,8 @@ export interface PortPlan {
   readonly linkType?: number;
 }
 
-export type ToLane = "commands" | "stop" | { readonly open: PortPlan } | { readonly close: number };
+export type ToLane =
+  "commands" | "stop" | { readonly open: readonly PortPlan[] } | { readonly close: number };
 export type FromLane =
   | "ready"
   | "punts"

@@ -77,11 +77,12 @@ function run(parent: Parent, plan: LanePlan): void {
       lane.shut(message.close);
       return say({ closed: message.close });
     }
-    try {
-      openPort(lane, message.open, arena, stages!);
-    } catch (error) {
-      lose(message.open.port, error as Error);
-    }
+    for (const port of message.open)
+      try {
+        openPort(lane, port, arena, stages!);
+      } catch (error) {
+        lose(port.port, error as Error);
+      }
   });
   process.on("uncaughtException", (error) => {
     lane.close(); // the core, which may have trapped, is not asked any more

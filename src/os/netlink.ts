@@ -1,9 +1,10 @@
 /**
- * rtnetlink requests (rtnetlink(7)): one socket for each request, so that an answer can only be its
- * own. The kernel answers inside send(2) and goes on inside recv(2), so nothing is waited for.
+ * rtnetlink requests (rtnetlink(7)). The kernel answers inside send(2) and goes on inside recv(2), so
+ * nothing is waited for. A thread keeps one socket for the requests about its own network namespace.
  */
 import { EINVAL, errnoName, osError } from "./errno.ts";
 import { SOCK_RAW, close, recv, send, socket } from "./libc.ts";
+import { isInOtherNetns } from "./netns.ts";
 import { OsError } from "../core/errors.ts";
 
 export const AF_NETLINK = 16;
@@ -98,9 +99,17 @@ export function netlink(
   throw new OsError(call, "EINTR", subject, "interfaces change too fast; try again");
 }
 
+/** The socket for the thread's own namespace, which no answer waits in. */
+let kept: number | undefined;
+
 /** Undefined when the answer is inconsistent. */
 function exchange(call: string, subject: string, request: Uint8Array): Uint8Array[] | undefined {
-  const fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "rtnetlink");
+  const elsewhere = isInOtherNetns();
+  const fd =
+    (elsewhere ? undefined : kept) ?? socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "rtnetlink");
+  // Until the answer has been read to its end.
+  kept = elsewhere ? kept : undefined;
+  let finished = false;
   try {
     const sent = send(fd, request);
     if (sent < 0) throw osError(call, -sent, subject);
@@ -118,6 +127,7 @@ function exchange(call: string, subject: string, request: Uint8Array): Uint8Arra
         if (view.getUint16(at + MESSAGE_FLAGS, true) & NLM_F_DUMP_INTR) consistent = false;
         if (type === NLMSG_ERROR || type === NLMSG_DONE) {
           // Both start with a negated errno; 0 is the acknowledgement.
+          finished = true;
           const error = length >= MESSAGE_BODY + 4 ? view.getInt32(at + MESSAGE_BODY, true) : 0;
           if (error < 0) throw osError(call, -error, subject);
           return consistent ? answers : undefined;
@@ -127,6 +137,7 @@ function exchange(call: string, subject: string, request: Uint8Array): Uint8Arra
       }
     }
   } finally {
-    close(fd);
+    if (finished && !elsewhere) kept = fd;
+    else close(fd);
   }
 }

@@ -9,6 +9,9 @@ const CLONE_NEWNET = 0x40000000;
 
 /** Where `ip netns` keeps its namespaces. */
 const NAMED = "/run/netns";
+/** True while this thread is in another namespace than its own. */
+let away = false;
+
 /** The namespace of the calling thread alone. */
 const OWN = "/proc/thread-self/ns/net";
 
@@ -27,14 +30,22 @@ export function inNetns<T>(name: string, body: () => T): T {
     } finally {
       close(other);
     }
+    const wasAway = away;
+    away = true;
     try {
       return body();
     } finally {
       enter(own, "of this thread");
+      away = wasAway;
     }
   } finally {
     close(own);
   }
+}
+
+/** True within `inNetns`. */
+export function isInOtherNetns(): boolean {
+  return away;
 }
 
 function enter(fd: number, name: string): void {

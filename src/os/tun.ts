@@ -112,9 +112,11 @@ export function openTun(options: TunOptions): TunDevice {
     const name = nameIn(ifreq);
     if (!vnetHeader) return { fd, name, vnetHeader, offloads: NO_OFFLOADS };
     // A new device has this size; one that was there before may have another.
-    const size = new Uint8Array(new Int32Array([VNET_LENGTH]).buffer);
-    const result = ioctl(fd, TUNSETVNETHDRSZ, size);
-    if (result < 0) throw osError("TUNSETVNETHDRSZ", -result, name);
+    if (options.exclusive !== true) {
+      const size = new Uint8Array(new Int32Array([VNET_LENGTH]).buffer);
+      const result = ioctl(fd, TUNSETVNETHDRSZ, size);
+      if (result < 0) throw osError("TUNSETVNETHDRSZ", -result, name);
+    }
     return { fd, name, vnetHeader, offloads: grant(fd, options.offloads ?? {}) };
   } catch (error) {
     close(fd);

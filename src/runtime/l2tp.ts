@@ -21,6 +21,7 @@ import {
   type SessionPlan,
 } from "../engine/session.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
+import type { PortPlan } from "../lanes/plan.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import {
   Keepalive,
@@ -109,6 +110,8 @@ class RunningL2tp implements L2tpService {
   /** Those that lanes have left, until they are closed together. */
   readonly #left: LeftPort[] = [];
   #closes: Promise<void> | undefined;
+  /** True while the lanes are about to be told what waits for them. */
+  #telling = false;
   /** The last of the commands, which are served in their order. */
   #queue: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -283,7 +286,6 @@ class RunningL2tp implements L2tpService {
     }
     this.#sessions.set(session, { config, session, place: place!, past: NO_COUNTERS, fromFile });
     this.#commands(lane).sessionAdd(session.number, this.#key(session), this.#plan(session));
-    this.#lanes!.flush();
     if (!open.machine.alive) place!.setCarrier(false);
     const { device } = place!;
     return device === undefined ? {} : { interface: device };
@@ -296,7 +298,6 @@ class RunningL2tp implements L2tpService {
     this.#commands(lane).sessionRemove(session.number);
     this.#registry.releaseSession(session.number);
     if (closes) this.#closePlace(lane, port);
-    this.#lanes!.flush();
   }
 
   #change(open: OpenSession, change: L2tpChange): void {
@@ -313,7 +314,6 @@ class RunningL2tp implements L2tpService {
       this.#key(session),
       this.#plan(session),
     );
-    this.#lanes!.flush();
     if ("mtu" in change || "cookie" in change)
       open.place.setMtu(this.#mtuOf(this.#tunnels.get(session.tunnel)!, session, config));
   }
@@ -324,15 +324,13 @@ class RunningL2tp implements L2tpService {
     this.#sockets.set(port, socket);
     this.#commands(lane).port(port, socket.kind);
     const kind = entry.udp ? "udp" : "raw";
-    this.#lanes!.openPort(lane, { port, kind, fd: socket.fd, header: 0 });
-    this.#lanes!.flush();
+    this.#openPort(lane, { port, kind, fd: socket.fd, header: 0 });
   }
 
   #closeSocket({ socket: { port, lane } }: Tunnel): void {
     const socket = this.#sockets.get(port);
     if (!socket) return this.#registry.releasePort(port); // it did not come to be
     this.#commands(lane).port(port, PORT_NONE);
-    this.#lanes!.flush();
     this.#sockets.delete(port);
     this.#closeLater(lane, port, socket);
   }
@@ -341,7 +339,7 @@ class RunningL2tp implements L2tpService {
     const { port, lane } = session.place;
     const bodies: PortBody[] = [];
     let known = false;
-    const open = (body: PortBody) => this.#lanes!.openPort(lane, { ...body, port });
+    const open = (body: PortBody) => this.#openPort(lane, { ...body, port });
     const opened = (body: PortBody) => (known ? open(body) : void bodies.push(body));
     const place = openPlace(session.settings, mtu, { opened, numbers: this.#numbers });
     this.#places.set(port, place);
@@ -473,8 +471,26 @@ class RunningL2tp implements L2tpService {
     }
   }
 
+  #openPort(lane: number, plan: PortPlan): void {
+    this.#lanes!.openPort(lane, plan);
+    this.#tellLanes();
+  }
+
+  /** Where commands for a lane are written; it gets those of one turn together. */
   #commands(lane: number): CommandWriter {
-    return this.#lanes!.commands(lane);
+    const commands = this.#lanes!.commands(lane);
+    commands.hold();
+    this.#tellLanes();
+    return commands;
+  }
+
+  #tellLanes(): void {
+    if (this.#telling) return;
+    this.#telling = true;
+    setImmediate(() => {
+      this.#telling = false;
+      this.#lanes!.flush();
+    });
   }
 
   #key(session: Session): SessionKey {
