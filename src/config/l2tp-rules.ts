@@ -80,6 +80,8 @@ function tunnelFaults(tunnel: L2tpTunnelConfig, spell: Spelling): Fault[] {
     if (tunnel.version !== "3") wrong("version", `3 ${keyed}`);
     if (tunnel.encap !== "ip") wrong("encap", `ip ${keyed}`);
     if (family !== 6) wrong("local", `an IPv6 address ${keyed}`);
+    if (tunnel.spread !== "tunnels")
+      wrong("spread", `tunnels ${keyed}: addresses alone tell the session`);
     if (tunnel.keepalive !== undefined)
       wrong("keepalive", "none: a keyed tunnel has no control connection (RFC 8159 §5)");
   }

@@ -116,6 +116,11 @@ const tunnelFields = {
     max: 65_535,
     help: "path MTU to the peer, from which that of devices follows; what routing knows if left out",
   }),
+  spread: choice({
+    words: ["tunnels", "sessions"],
+    fallback: "tunnels",
+    help: "what is divided among lanes on its way in; sessions: also those of one tunnel, but over UDP the kernel then joins no datagrams into trains, which costs more for each",
+  }),
   keepalive: seconds({
     optional: true,
     min: 1,

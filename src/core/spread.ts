@@ -2,6 +2,9 @@
 import { parseAddress, type Address } from "./address.ts";
 import { BugError } from "./errors.ts";
 
+/** What is spread over lanes: tunnels by their peer, or sessions by their identifier. */
+export type Spread = "tunnels" | "sessions";
+
 /** 2^32 by the golden ratio: neighbouring numbers come to lie far apart (Knuth, volume 3, 6.4). */
 export const SPREAD_FACTOR = 0x9e3779b1;
 /** The low bits of a product know little of the high bits of what was multiplied. */

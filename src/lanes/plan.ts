@@ -73,6 +73,8 @@ export interface PortPlan {
   readonly header: number;
   /** LINKTYPE_* of what a capture gets; 0 for other kinds. */
   readonly linkType?: number;
+  /** True: another lane reads it, and this one only writes to it. */
+  readonly writeOnly?: boolean;
 }
 
 export type ToLane =

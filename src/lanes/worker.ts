@@ -94,7 +94,7 @@ function run(parent: Parent, plan: LanePlan): void {
 
 /** Gives an L2TP lane one more port. */
 function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStages): void {
-  const { kind, fd, header, linkType } = plan;
+  const { kind, fd, header, linkType, writeOnly } = plan;
   if (kind === "capture") return lane.open(plan.port, new CaptureOutlet(arena, fd, linkType));
   const sockets = regionAddress(REGION_SOCKETS);
   const port =
@@ -103,7 +103,7 @@ function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStag
       : kind === "frames"
         ? new FramesPort(arena, fd, sockets)
         : new SocketPort(arena, fd, sockets);
-  lane.open(plan.port, port, stages[kind]);
+  lane.open(plan.port, port, writeOnly ? undefined : stages[kind]);
 }
 
 /** Ports over the plan's descriptors. One descriptor has one port. */

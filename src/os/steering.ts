@@ -10,12 +10,9 @@ import {
 } from "../../assembly/layout/l2tp.ts";
 import { IPV4_SOURCE, IPV6_SOURCE } from "../../assembly/layout/ip.ts";
 import type { Family } from "../core/address.ts";
-import { SPREAD_FACTOR, SPREAD_SHIFT } from "../core/spread.ts";
+import { SPREAD_FACTOR, SPREAD_SHIFT, type Spread } from "../core/spread.ts";
 import * as bpf from "./bpf.ts";
 import type { Instruction } from "./bpf.ts";
-
-/** What is spread over lanes: tunnels by their peer's address, or sessions by their identifier. */
-export type Spread = "tunnels" | "sessions";
 
 type Label = "first" | "hash" | "short" | "take" | "drop";
 type Step = bpf.Step<Label>;

@@ -52,6 +52,7 @@ export function tunnelSettings(config: L2tpTunnelConfig): TunnelSettings {
     ecn: config.ecn,
     dontFragment: config.df,
     pathMtu: config.mtu,
+    spread: config.spread,
     keepalive: config.keepalive,
     keepaliveRetries: config.keepaliveRetries,
   };

@@ -1,10 +1,12 @@
-/** The socket of one local L2TP endpoint: UDP, or raw IP of protocol 115. */
+/** The sockets of one local L2TP endpoint, one for each lane: UDP, or raw IP of protocol 115. */
 import { L2TP_PROTOCOL, PORT_IPV4, PORT_IPV6, PORT_UDP } from "../../assembly/layout/l2tp.ts";
 import { familyOf, type Endpoint } from "../core/address.ts";
 import { OsError } from "../core/errors.ts";
+import type { Spread } from "../core/spread.ts";
 import { close } from "../os/libc.ts";
-import { openRawIp } from "../os/raw-ip.ts";
-import { openUdp, readPathMtu, sendDatagram } from "../os/udp.ts";
+import { openRawIp, type RawIpOptions } from "../os/raw-ip.ts";
+import { chooseLane, takeLane } from "../os/steering.ts";
+import { openUdpGroup, readPathMtu, sendDatagram } from "../os/udp.ts";
 import type { SocketEntry } from "../protocols/l2tp/registry.ts";
 import type { TunnelSettings } from "../protocols/l2tp/settings.ts";
 
@@ -16,16 +18,21 @@ const USUAL_MTU = 1500;
 const CONTROL_MARK = 4;
 
 export class L2tpSocket {
-  readonly fd: number;
+  /** By the number of their lane. */
+  readonly fds: readonly number[];
   /** PORT_*. */
   readonly kind: number;
   /** True when one message can be many datagrams. */
   readonly trains: boolean;
 
   /** Throws OsError. */
-  constructor(readonly entry: SocketEntry) {
-    const { local, udp, ttl, dontFragment } = entry;
-    const isV4 = familyOf(local.address) === 4;
+  constructor(
+    readonly entry: SocketEntry,
+    lanes: number,
+  ) {
+    const { local, udp, ttl, dontFragment, spread } = entry;
+    const family = familyOf(local.address);
+    const isV4 = family === 4;
     const options = {
       dontFragment,
       trafficClass: true,
@@ -36,18 +43,23 @@ export class L2tpSocket {
     this.kind = udp ? PORT_UDP : isV4 ? PORT_IPV4 : PORT_IPV6;
     try {
       if (udp) {
-        const socket = openUdp({
-          ...options,
-          local,
-          gro: true,
-          zeroChecksum: !entry.checksumWanted,
-          sendZeroChecksum: !entry.checksumSent,
-        });
-        this.fd = socket.fd;
+        const sockets = openUdpGroup(
+          {
+            ...options,
+            local,
+            // The kernel joins datagrams of different sessions, too.
+            gro: lanes === 1 || spread === "tunnels",
+            zeroChecksum: !entry.checksumWanted,
+            sendZeroChecksum: !entry.checksumSent,
+          },
+          lanes,
+          chooseLane(family, spread, lanes),
+        );
+        this.fds = sockets.map(({ fd }) => fd);
         // The kernel computes the checksums of a train's datagrams, or makes no train.
-        this.trains = socket.gso && entry.checksumSent;
+        this.trains = sockets[0]!.gso && entry.checksumSent;
       } else {
-        this.fd = openRawIp({ ...options, local: local.address, protocol: L2TP_PROTOCOL }).fd;
+        this.fds = openRaw({ ...options, local: local.address }, spread, lanes);
         this.trains = false;
       }
     } catch (error) {
@@ -58,16 +70,37 @@ export class L2tpSocket {
   /** Sends a control message; what the system refuses is repeated by the protocol. */
   sendControl(octets: Uint8Array, peer: Endpoint): void {
     if (this.entry.udp) {
-      sendDatagram(this.fd, octets, peer);
+      sendDatagram(this.fds[0]!, octets, peer);
       return;
     }
     const marked = new Uint8Array(CONTROL_MARK + octets.length);
     marked.set(octets, CONTROL_MARK);
-    sendDatagram(this.fd, marked, peer);
+    sendDatagram(this.fds[0]!, marked, peer);
   }
 
   close(): void {
-    close(this.fd);
+    for (const fd of this.fds) close(fd);
+  }
+}
+
+/** Opens raw sockets, of which each takes its lane's part. Throws OsError. */
+function openRaw(
+  options: Omit<RawIpOptions, "protocol" | "filter">,
+  spread: Spread,
+  lanes: number,
+): number[] {
+  const fds: number[] = [];
+  const whole = { ...options, protocol: L2TP_PROTOCOL };
+  const family = familyOf(options.local);
+  try {
+    for (let lane = 0; lane < lanes; lane++) {
+      const filter = takeLane(family, spread, lanes, lane);
+      fds.push(openRawIp(lanes === 1 ? whole : { ...whole, filter }).fd);
+    }
+    return fds;
+  } catch (error) {
+    for (const fd of fds) close(fd);
+    throw error;
   }
 }
 

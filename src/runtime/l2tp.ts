@@ -77,9 +77,16 @@ interface OpenTunnel extends FiledTunnel {
 }
 
 interface OpenSession extends FiledSession {
-  readonly place: OpenPlace;
+  readonly place: PlacePorts;
   /** What it had counted in lanes that died. */
   past: SessionCounters;
+}
+
+/** A place, and the lanes that know its port: the one that reads it, and those that write to it. */
+interface PlacePorts extends OpenPlace {
+  readonly lanes: Set<number>;
+  /** How lanes are told of a device. */
+  readonly body: PortBody | undefined;
 }
 
 /** What a port has open, of which its lane is done. */
@@ -101,7 +108,7 @@ class RunningL2tp implements L2tpService {
   readonly #sessions = new Map<Session, OpenSession>();
   /** By the number of their port. */
   readonly #sockets = new Map<number, L2tpSocket>();
-  readonly #places = new Map<number, OpenPlace>();
+  readonly #places = new Map<number, PlacePorts>();
   readonly #arenas: WebAssembly.Memory[] = [];
   #lanes: LaneSet | undefined;
   readonly #numbers = new DeviceNumbers();
@@ -274,7 +281,7 @@ class RunningL2tp implements L2tpService {
     const open = this.#tunnels.get(this.#registry.tunnel(tunnelId))!;
     const settings = sessionSettings(open.config, config);
     const { session, opens } = this.#registry.addSession(tunnelId, settings);
-    const { lane, port } = session.place;
+    const { port } = session.place;
     let place = this.#places.get(port);
     try {
       if (opens) place = this.#openPlace(session, this.#mtuOf(open, session, config));
@@ -285,7 +292,9 @@ class RunningL2tp implements L2tpService {
       throw error;
     }
     this.#sessions.set(session, { config, session, place: place!, past: NO_COUNTERS, fromFile });
-    this.#commands(lane).sessionAdd(session.number, this.#key(session), this.#plan(session));
+    this.#writeFrom(session.lane, port, place!);
+    for (const lane of lanesOf(session))
+      this.#commands(lane).sessionAdd(session.number, this.#key(session), this.#plan(session));
     if (!open.machine.alive) place!.setCarrier(false);
     const { device } = place!;
     return device === undefined ? {} : { interface: device };
@@ -293,11 +302,10 @@ class RunningL2tp implements L2tpService {
 
   #deleteSession(session: Session): void {
     const { closes } = this.#registry.removeSession(session);
-    const { lane, port } = session.place;
     this.#sessions.delete(session);
-    this.#commands(lane).sessionRemove(session.number);
+    for (const lane of lanesOf(session)) this.#commands(lane).sessionRemove(session.number);
     this.#registry.releaseSession(session.number);
-    if (closes) this.#closePlace(lane, port);
+    if (closes) this.#closePlace(session.place.port);
   }
 
   #change(open: OpenSession, change: L2tpChange): void {
@@ -309,39 +317,39 @@ class RunningL2tp implements L2tpService {
     const { id } = session.settings;
     this.#registry.changeSession(tunnel.tunnelId, id, sessionSettings(tunnel, config));
     open.config = config;
-    this.#commands(session.place.lane).sessionChange(
-      session.number,
-      this.#key(session),
-      this.#plan(session),
-    );
+    for (const lane of lanesOf(session))
+      this.#commands(lane).sessionChange(session.number, this.#key(session), this.#plan(session));
     if ("mtu" in change || "cookie" in change)
       open.place.setMtu(this.#mtuOf(this.#tunnels.get(session.tunnel)!, session, config));
   }
 
   #openSocket({ socket: entry }: Tunnel): void {
-    const socket = new L2tpSocket(entry);
-    const { port, lane } = entry;
+    const socket = new L2tpSocket(entry, this.#laneCount);
+    const { port } = entry;
     this.#sockets.set(port, socket);
-    this.#commands(lane).port(port, socket.kind);
     const kind = entry.udp ? "udp" : "raw";
-    this.#openPort(lane, { port, kind, fd: socket.fd, header: 0 });
+    for (const [lane, fd] of socket.fds.entries()) {
+      this.#commands(lane).port(port, socket.kind);
+      this.#openPort(lane, { port, kind, fd, header: 0 });
+    }
   }
 
-  #closeSocket({ socket: { port, lane } }: Tunnel): void {
+  #closeSocket({ socket: { port } }: Tunnel): void {
     const socket = this.#sockets.get(port);
     if (!socket) return this.#registry.releasePort(port); // it did not come to be
-    this.#commands(lane).port(port, PORT_NONE);
     this.#sockets.delete(port);
-    this.#closeLater(lane, port, socket);
+    this.#closeLater(socket.fds.keys(), port, socket);
   }
 
-  #openPlace(session: Session, mtu: number): OpenPlace {
+  #openPlace(session: Session, mtu: number): PlacePorts {
     const { port, lane } = session.place;
     const bodies: PortBody[] = [];
     let known = false;
     const open = (body: PortBody) => this.#openPort(lane, { ...body, port });
     const opened = (body: PortBody) => (known ? open(body) : void bodies.push(body));
-    const place = openPlace(session.settings, mtu, { opened, numbers: this.#numbers });
+    const opening = openPlace(session.settings, mtu, { opened, numbers: this.#numbers });
+    const body = bodies.find(({ kind }) => kind === "device");
+    const place = { ...opening, body, lanes: new Set([lane]) };
     this.#places.set(port, place);
     this.#commands(lane).port(port, place.kind);
     known = true;
@@ -349,16 +357,27 @@ class RunningL2tp implements L2tpService {
     return place;
   }
 
-  #closePlace(lane: number, port: number): void {
-    const place = this.#places.get(port)!;
-    this.#places.delete(port);
-    this.#commands(lane).port(port, PORT_NONE);
-    this.#closeLater(lane, port, place);
+  /** Lets a lane write to a place that another one may be reading. */
+  #writeFrom(lane: number, port: number, { kind, body, lanes }: PlacePorts): void {
+    if (lanes.has(lane) || !body) return;
+    lanes.add(lane);
+    this.#commands(lane).port(port, kind);
+    this.#openPort(lane, { ...body, port, writeOnly: true });
   }
 
-  /** Closes what a port has open, as soon as its lane has left it. */
-  #closeLater(lane: number, port: number, open: LeftPort["open"]): void {
-    const closing = this.#lanes!.closePort(lane, port).then(async () => {
+  #closePlace(port: number): void {
+    const place = this.#places.get(port)!;
+    this.#places.delete(port);
+    this.#closeLater(place.lanes, port, place);
+  }
+
+  /** Closes what a port has open, as soon as all its lanes have left it. */
+  #closeLater(lanes: Iterable<number>, port: number, open: LeftPort["open"]): void {
+    const leaving = Array.from(lanes, (lane) => {
+      this.#commands(lane).port(port, PORT_NONE);
+      return this.#lanes!.closePort(lane, port);
+    });
+    const closing = Promise.all(leaving).then(async () => {
       this.#left.push({ port, open });
       await (this.#closes ??= this.#closeLeft());
       this.#closings.delete(closing);
@@ -449,26 +468,28 @@ class RunningL2tp implements L2tpService {
   }
 
   #read(session: Session): SessionCounters {
-    const arena = this.#arenas[session.place.lane]!;
-    return readSession(arena, session.number) ?? NO_COUNTERS;
+    return lanesOf(session)
+      .map((lane) => this.#readIn(lane, session))
+      .reduce(sumCounters);
+  }
+
+  #readIn(lane: number, { number }: Session): SessionCounters {
+    return readSession(this.#arenas[lane]!, number) ?? NO_COUNTERS;
   }
 
   /** Everything a lane that starts must know. */
   #prime(lane: number, commands: CommandWriter): void {
     if (this.#arenas[lane] === undefined) return;
     for (const open of this.#sessions.values())
-      if (open.session.place.lane === lane)
-        open.past = sumCounters(open.past, this.#read(open.session));
+      if (lanesOf(open.session).includes(lane))
+        open.past = sumCounters(open.past, this.#readIn(lane, open.session));
     this.#arenas[lane] = this.#lanes!.arena(lane);
-    for (const [port, { entry, kind }] of this.#sockets)
-      if (entry.lane === lane) commands.port(port, kind);
-    const ports = new Set<number>();
-    for (const { session, place } of this.#sessions.values()) {
-      if (session.place.lane !== lane) continue;
-      if (!ports.has(session.place.port)) commands.port(session.place.port, place.kind);
-      ports.add(session.place.port);
-      commands.sessionAdd(session.number, this.#key(session), this.#plan(session));
-    }
+    for (const [port, { kind }] of this.#sockets) commands.port(port, kind);
+    for (const [port, { kind, lanes }] of this.#places)
+      if (lanes.has(lane)) commands.port(port, kind);
+    for (const { session } of this.#sessions.values())
+      if (lanesOf(session).includes(lane))
+        commands.sessionAdd(session.number, this.#key(session), this.#plan(session));
   }
 
   #openPort(lane: number, plan: PortPlan): void {
@@ -531,4 +552,9 @@ class RunningL2tp implements L2tpService {
       return sessionStatus(session, place.device, mtu, sumCounters(past, this.#read(session)));
     });
   }
+}
+
+/** The lanes that know a session: the one it arrives in, and the one that reads its place. */
+function lanesOf({ lane, place }: Session): readonly number[] {
+  return lane === place.lane ? [lane] : [lane, place.lane];
 }

@@ -4,12 +4,12 @@ import { L2TP_CONTROL, L2TP_LENGTH, L2TP_PROTOCOL } from "../../assembly/layout/
 import type { Address, Endpoint, Family } from "../../src/core/address.ts";
 import type { Entropy } from "../../src/core/machine.ts";
 import { OsError } from "../../src/core/errors.ts";
-import { peerKey, spread } from "../../src/core/spread.ts";
+import { peerKey, spread, type Spread } from "../../src/core/spread.ts";
 import { EAGAIN } from "../../src/os/errno.ts";
 import { close, recv } from "../../src/os/libc.ts";
 import { addAddress } from "../../src/os/link.ts";
 import { openRawIp } from "../../src/os/raw-ip.ts";
-import { chooseLane, takeLane, type Spread } from "../../src/os/steering.ts";
+import { chooseLane, takeLane } from "../../src/os/steering.ts";
 import { openUdp, openUdpGroup, sendDatagram } from "../../src/os/udp.ts";
 import { seededEntropy } from "../sim/entropy.ts";
 import { enterNamespace, kernelTest } from "./namespace.ts";

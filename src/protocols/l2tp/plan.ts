@@ -22,7 +22,7 @@ export interface HeaderSettings {
 export type SequenceUse = "ignore" | "accept" | "require" | "mirror";
 
 /** The identifier of a session on the wire: with version 2 both numbers, keyed none. */
-export function wireId({ settings, tunnel }: Session): number {
+export function wireId({ settings, tunnel }: Pick<Session, "settings" | "tunnel">): number {
   const { version, id, keyed } = tunnel.settings;
   if (version === 2) return id * 0x1_0000 + settings.id;
   return keyed ? 0 : settings.id;
@@ -44,7 +44,10 @@ export function headerSettings({ settings, tunnel }: Session): HeaderSettings {
 }
 
 /** What numbers mean (RFC 2661 §5.4, RFC 3931 §5.4.4). */
-export function sequenceUse({ settings, tunnel }: Session): SequenceUse {
+export function sequenceUse({
+  settings,
+  tunnel,
+}: Pick<Session, "settings" | "tunnel">): SequenceUse {
   if (settings.wantNumbers) return "require";
   if (tunnel.settings.version === 3) return "ignore";
   return settings.lns || settings.sendNumbers ? "accept" : "mirror";

@@ -5,6 +5,8 @@
  */
 import { endpointText, familyOf, type Endpoint } from "../../core/address.ts";
 import { CulvertError } from "../../core/errors.ts";
+import { peerKey, spread, type Spread } from "../../core/spread.ts";
+import { sequenceUse, wireId } from "./plan.ts";
 import type { SessionSettings, TunnelSettings } from "./settings.ts";
 
 /** What was asked for cannot be. `errno` is what Linux answers in its place. */
@@ -18,11 +20,11 @@ export class L2tpRefusal extends CulvertError {
   }
 }
 
-/** The socket of one local endpoint, which all its tunnels share. */
+/** The sockets of one local endpoint, one in each lane, which all its tunnels share. */
 export interface SocketEntry {
-  /** Its number in its lane. */
+  /** Their number in their lanes. */
   readonly port: number;
-  readonly lane: number;
+  readonly spread: Spread;
   readonly udp: boolean;
   readonly local: Endpoint;
   readonly checksumSent: boolean;
@@ -40,15 +42,19 @@ export interface Tunnel {
 
 /** Where frames come and go: a port that is one session's, or a trunk's. */
 export interface PlaceEntry {
+  /** Its number in all lanes that know it. */
   readonly port: number;
+  /** The lane that reads it. */
   readonly lane: number;
 }
 
 export interface Session {
   readonly settings: SessionSettings;
   readonly tunnel: Tunnel;
-  /** Its number in its lane. */
+  /** Its number in its lanes: the one that it arrives in, and the one that reads its place. */
   readonly number: number;
+  /** The lane that its packets arrive in. */
+  readonly lane: number;
   readonly place: PlaceEntry;
 }
 
@@ -107,9 +113,12 @@ export class L2tpRegistry {
   readonly #keys = new Map<string, Session>();
   readonly #ports = new Numbers(1);
   readonly #numbers = new Numbers(1);
+  /** Places that each lane reads. */
+  readonly #readers: number[];
 
   constructor(lanes: number) {
     this.#lanes = lanes;
+    this.#readers = Array.from({ length: lanes }, () => 0);
   }
 
   get tunnels(): ReadonlyMap<number, Tunnel> {
@@ -160,9 +169,11 @@ export class L2tpRegistry {
         "EEXIST",
         `session_id: expected one that no other tunnel to the same peer has, got ${settings.id}, which tunnel ${other.tunnel.settings.id} has`,
       );
-    const { shared, opens } = this.#place(tunnel.socket.lane, settings);
+    const lane = spread(steeringKey(tunnel, settings), this.#lanes);
+    const { shared, opens } = this.#place(tunnel, settings, lane);
     shared.users++;
-    const session = { settings, tunnel, number: this.#numbers.take(), place: shared.entry };
+    const number = this.#numbers.take();
+    const session = { settings, tunnel, number, lane, place: shared.entry };
     tunnel.sessions.set(settings.id, session);
     this.#keys.set(key, session);
     return { session, opens };
@@ -179,6 +190,7 @@ export class L2tpRegistry {
     }
     const { place } = session.settings;
     const stays = place.kind === "trunk" && this.#places.has(trunkName(place.name, place.netns));
+    if (!stays) this.#readers[session.place.lane]!--;
     return { session, closes: !stays };
   }
 
@@ -223,14 +235,11 @@ export class L2tpRegistry {
     );
   }
 
-  /** A socket in the lane that has the fewest. */
   #newSocket(settings: TunnelSettings): SocketEntry {
-    const sockets = Array.from({ length: this.#lanes }, () => 0);
-    for (const { entry } of this.#sockets.values()) sockets[entry.lane]!++;
     const { udp, local, localPort, checksumSent, checksumWanted, ttl, dontFragment } = settings;
     return {
       port: this.#ports.take(),
-      lane: sockets.indexOf(Math.min(...sockets)),
+      spread: settings.spread,
       udp,
       local: { address: local, port: localPort },
       checksumSent,
@@ -241,19 +250,15 @@ export class L2tpRegistry {
   }
 
   #place(
-    lane: number,
+    tunnel: Tunnel,
     settings: SessionSettings,
+    arrives: number,
   ): { readonly shared: Shared<PlaceEntry>; readonly opens: boolean } {
     const { place } = settings;
     if (place.kind === "trunk") {
       const name = trunkName(place.name, place.netns);
       const vlan = vlanName(place.name, place.netns, place.vlan);
       let trunk = this.#places.get(name);
-      if (trunk && trunk.entry.lane !== lane)
-        throw new L2tpRefusal(
-          "EBUSY",
-          `trunk: expected one whose sessions share this tunnel's packet thread, got ${place.name}; set lanes to 1`,
-        );
       if (this.#places.has(vlan))
         throw new L2tpRefusal(
           "EEXIST",
@@ -261,17 +266,19 @@ export class L2tpRegistry {
         );
       if (this.#places.has(deviceName(place.name, place.netns))) throw taken("trunk", place.name);
       const opens = trunk === undefined;
-      if (!trunk) this.#places.set(name, (trunk = this.#newPlace(lane)));
+      if (!trunk) this.#places.set(name, (trunk = this.#newPlace(this.#leastReader(arrives))));
       this.#places.set(vlan, { entry: trunk.entry, users: 1 });
       return { shared: trunk, opens };
     }
-    const shared = this.#newPlace(lane);
+    const stays = place.kind !== "device" || sequenceUse({ settings, tunnel }) === "mirror";
+    const shared = this.#newPlace(stays ? arrives : this.#leastReader(arrives));
     const name = placeName(settings);
     if (name !== undefined) {
       const isTrunk =
         place.kind === "device" && this.#places.has(trunkName(place.name, place.netns));
       if (isTrunk || this.#places.has(name)) {
         this.#ports.give(shared.entry.port);
+        this.#readers[shared.entry.lane]!--;
         if (place.kind === "device") throw taken("name", place.name);
         throw taken(place.kind === "frames" ? "frames" : "pcap", place.path);
       }
@@ -280,7 +287,14 @@ export class L2tpRegistry {
     return { shared, opens: true };
   }
 
+  /** The lane that reads the fewest places; `lane` if it is one of them. */
+  #leastReader(lane: number): number {
+    const least = Math.min(...this.#readers);
+    return this.#readers[lane] === least ? lane : this.#readers.indexOf(least);
+  }
+
   #newPlace(lane: number): Shared<PlaceEntry> {
+    this.#readers[lane]!++;
     return { entry: { port: this.#ports.take(), lane }, users: 0 };
   }
 }
@@ -308,12 +322,20 @@ function agree(socket: SocketEntry, settings: TunnelSettings): void {
   if (settings.udp)
     same(isV4 ? "udp_csum" : "udp6_csum_tx", socket.checksumSent, settings.checksumSent);
   if (settings.udp && !isV4) same("udp6_csum_rx", socket.checksumWanted, settings.checksumWanted);
+  same("spread", socket.spread, settings.spread);
   same("ttl", socket.ttl, settings.ttl);
   same("df", socket.dontFragment, settings.dontFragment);
 }
 
 function socketName({ udp, local, localPort }: TunnelSettings): string {
   return udp ? `udp ${local} ${localPort}` : `ip ${local}`;
+}
+
+/** What tells the lane that a session's packets arrive in. */
+function steeringKey(tunnel: Tunnel, settings: SessionSettings): number {
+  const { peer, socket } = tunnel;
+  if (socket.spread === "sessions") return wireId({ settings, tunnel });
+  return peerKey(peer.address, peer.port);
 }
 
 /** The key of a session's datagrams: socket, version, peer, identifier. */

@@ -1,6 +1,7 @@
 /** What tunnels and sessions are, once their configuration has been read. */
 import type { Address } from "../../core/address.ts";
 import type { Millis } from "../../core/machine.ts";
+import type { Spread } from "../../core/spread.ts";
 
 export interface TunnelSettings {
   /** Our number of the tunnel, and the peer's. */
@@ -25,6 +26,8 @@ export interface TunnelSettings {
   readonly dontFragment: boolean;
   /** The path's MTU; what the system knows of it if undefined. */
   readonly pathMtu: number | undefined;
+  /** What of its socket's is spread over lanes. */
+  readonly spread: Spread;
   readonly keepalive: Millis | undefined;
   readonly keepaliveRetries: number | undefined;
 }
