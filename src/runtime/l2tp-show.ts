@@ -46,12 +46,13 @@ export function tunnelStatus(
   };
 }
 
-/** `device` is the name that the system gave. */
+/** `device` is the name that the system gave; `lanes` is how many there are. */
 export function sessionStatus(
-  { settings, tunnel }: Session,
+  { settings, tunnel, lane, place: { lane: reader } }: Session,
   device: string | undefined,
   mtu: number,
   counters: SessionCounters,
+  lanes: number,
 ): L2tpSessionStatus {
   const { place, cookie, peerCookie, peerCookie2 } = settings;
   const hex = (key: string, value: Uint8Array) =>
@@ -75,6 +76,7 @@ export function sessionStatus(
     pwtype: NAMES.get(settings.pseudowire)!,
     l2spec_type: SUBLAYERS[settings.sublayer]!,
     mtu,
+    ...(lanes > 1 ? { lane, read_lane: reader } : {}),
     statistics: statistics(counters),
   };
 }

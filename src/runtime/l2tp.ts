@@ -549,7 +549,8 @@ class RunningL2tp implements L2tpService {
     return sessions.map((session): L2tpSessionStatus => {
       const { place, config, past } = this.#sessions.get(session)!;
       const mtu = this.#mtuOf(this.#tunnels.get(session.tunnel)!, session, config);
-      return sessionStatus(session, place.device, mtu, sumCounters(past, this.#read(session)));
+      const counters = sumCounters(past, this.#read(session));
+      return sessionStatus(session, place.device, mtu, counters, this.#laneCount);
     });
   }
 }

@@ -118,6 +118,9 @@ export interface L2tpSessionStatus {
   readonly send_seq?: true;
   readonly recv_seq?: true;
   readonly mtu: number;
+  /** Of several lanes, the one that its packets arrive in, and the one that reads its place. */
+  readonly lane?: number;
+  readonly read_lane?: number;
   readonly statistics: L2tpStatistics;
 }
 
