@@ -14,6 +14,8 @@ import {
   type Punt,
 } from "../engine/arena.ts";
 import { compileCore, createArena } from "../engine/core.ts";
+import { openBell, ringBell } from "../os/bell.ts";
+import { close, epollCreate } from "../os/libc.ts";
 import { startLocalLane, type LocalPorts } from "./local-lane.ts";
 import type {
   FixedPorts,
@@ -229,12 +231,25 @@ export class LaneSet {
     const ports = this.#options.lanes[lane]!;
     const { module } = this.#module;
     if ("open" in ports) return startLocalLane(ports, module, arena, ears);
-    const plan: LanePlan = { ...ports, module, arena };
+    const [epoll, bell] = [epollCreate(), openBell()];
+    const plan: LanePlan = { ...ports, module, arena, epoll, bell };
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
+    let over = false;
     worker.on("message", (message: FromLane) => ears.hear(message));
     worker.on("error", (error) => ears.hear({ died: error.message }));
-    worker.on("exit", () => ears.gone());
-    return { tell: (message) => worker.postMessage(message) };
+    worker.on("exit", () => {
+      over = true;
+      close(epoll);
+      close(bell);
+      ears.gone();
+    });
+    return {
+      tell(message) {
+        if (over) return;
+        if (message !== "commands") worker.postMessage(message);
+        ringBell(bell);
+      },
+    };
   }
 
   #closed(running: Running, port: number): void {

@@ -28,6 +28,7 @@ import { BugError } from "../core/errors.ts";
 import type { Core } from "../engine/core.ts";
 import * as errno from "../os/errno.ts";
 import { osError } from "../os/errno.ts";
+import { EVENT_LOOP, type Waiting } from "../os/poll.ts";
 import type { Port, Readiness } from "../ports/port.ts";
 
 /** Batches taken from one port before the others get their turn. */
@@ -84,6 +85,7 @@ export class Lane {
   readonly #words: Int32Array;
   readonly #calls: LaneCalls;
   readonly #holding: Holding | undefined;
+  readonly #waiting: Waiting;
   readonly #ports = new Map<number, Entry>();
   /** Messages of each region's last batch, whose headers must be set up again. */
   readonly #used = new Map<number, number>();
@@ -100,14 +102,22 @@ export class Lane {
   #full: Entry | undefined;
   /** Ports that have something to be read, but are not waited for until the batch is sent. */
   readonly #parked = new Set<Entry>();
-  #heldTimer: NodeJS.Timeout | undefined;
+  /** Cancels the next look at what is held. */
+  #letLie: (() => void) | undefined;
   #closed = false;
 
-  constructor(core: Core, arena: WebAssembly.Memory, calls: LaneCalls, holding?: Holding) {
+  constructor(
+    core: Core,
+    arena: WebAssembly.Memory,
+    calls: LaneCalls,
+    holding?: Holding,
+    waiting = EVENT_LOOP,
+  ) {
     this.#core = core;
     this.#words = new Int32Array(arena.buffer);
     this.#calls = calls;
     this.#holding = holding;
+    this.#waiting = waiting;
   }
 
   /** False while a batch waits for its outlet. */
@@ -125,7 +135,7 @@ export class Lane {
       } catch (error) {
         this.#calls.failed(error as Error);
       }
-    });
+    }, this.#waiting);
     port.want(stage !== undefined, false);
     this.#ports.set(number, entry);
   }
@@ -159,7 +169,7 @@ export class Lane {
   /** Waits for nothing any more. Returns the ports that were open. */
   #forget(): Entry[] {
     this.#closed = true;
-    clearTimeout(this.#heldTimer);
+    this.#letLie?.();
     const entries = [...this.#ports.values()];
     this.#ports.clear();
     this.#parked.clear();
@@ -351,7 +361,7 @@ export class Lane {
     const waiting =
       this.#words[(ARENA_COMMANDS + RING_TAIL) >> 2] !==
       this.#words[(ARENA_COMMANDS + RING_HEAD) >> 2];
-    if (waiting && applied === COMMANDS_AT_ONCE) setImmediate(() => this.commands());
+    if (waiting && applied === COMMANDS_AT_ONCE) this.#waiting.soon(() => this.commands());
   }
 
   /** Tells the control thread about new punts, once until it has looked. */
@@ -364,12 +374,12 @@ export class Lane {
 
   /** Sees to it that what the core keeps is looked at soon, while it keeps anything. */
   #lookAgain(): void {
-    if (!this.#holding || this.#heldTimer || this.#closed || this.#holding.held() === 0) return;
-    this.#heldTimer = setTimeout(this.#letGo, HELD_CHECK);
+    if (!this.#holding || this.#letLie || this.#closed || this.#holding.held() === 0) return;
+    this.#letLie = this.#waiting.after(HELD_CHECK, this.#letGo);
   }
 
   readonly #letGo = (): void => {
-    this.#heldTimer = undefined;
+    this.#letLie = undefined;
     if (this.#filling) return; // it is looked at again after that batch
     try {
       this.#holding!.begin();

@@ -57,7 +57,15 @@ export interface OpenPorts {
   readonly role: "l2tp";
 }
 
-export type LanePlan = LaneBase & (FixedPorts | OpenPorts);
+/** What the Worker of a lane waits with. The descriptors are the control thread's. */
+export interface LaneWaiting {
+  /** An epoll set. */
+  readonly epoll: number;
+  /** Rung when there are commands in the ring, or a message. */
+  readonly bell: number;
+}
+
+export type LanePlan = LaneBase & LaneWaiting & (FixedPorts | OpenPorts);
 
 /** A port of a lane that has OpenPorts. */
 export interface PortPlan {

@@ -1,7 +1,9 @@
 /** The Worker of one lane: makes its ports and its core, and runs the loop until told to stop. */
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { startCore, type Core } from "../engine/core.ts";
+import { answerBell } from "../os/bell.ts";
 import { SystemEntropy } from "../os/entropy.ts";
+import { Epoll } from "../os/epoll.ts";
 import { baseAddress, wantHugePages } from "../os/libc.ts";
 import { openRing, ringLength, type RingShape } from "../os/packet-ring.ts";
 import { takePrecedence } from "../os/priority.ts";
@@ -38,9 +40,10 @@ type Parent = NonNullable<typeof parentPort>;
 
 function run(parent: Parent, plan: LanePlan): void {
   const say = (message: FromLane): void => parent.postMessage(message);
+  const waiting = new Epoll(plan.epoll);
   const fail = (error: Error): void => {
     // A thread does not end well within a callback of koffi's.
-    setImmediate(() => {
+    waiting.soon(() => {
       throw error;
     });
   };
@@ -57,7 +60,7 @@ function run(parent: Parent, plan: LanePlan): void {
     failed: fail,
     ...(open ? { lost: lose } : {}),
   };
-  const lane = new Lane(core, plan.arena, calls, open ? l2tpHolding(core) : undefined);
+  const lane = new Lane(core, plan.arena, calls, open ? l2tpHolding(core) : undefined, waiting);
   const stages = open ? l2tpStages(core) : undefined;
   if (plan.role !== "l2tp") {
     const inflows = openInlets(plan, core, arena);
@@ -66,12 +69,11 @@ function run(parent: Parent, plan: LanePlan): void {
       plan.links === undefined ? undefined : new SocketPort(arena, plan.links, regionAddress(1));
     openFixed(lane, plan.role, core, arena, inflows, outlet, links);
   }
-  parent.on("message", (message: ToLane) => {
-    if (message === "commands") return lane.commands();
+  const obey = (message: Exclude<ToLane, "commands">): void => {
     if (message === "stop") {
       lane.stop();
-      say("stopped");
-      return parent.close();
+      waiting.close();
+      return say("stopped");
     }
     if ("close" in message) {
       lane.shut(message.close);
@@ -83,6 +85,15 @@ function run(parent: Parent, plan: LanePlan): void {
       } catch (error) {
         lose(port.port, error as Error);
       }
+  };
+  waiting.watch(plan.bell, { readable: true }, () => {
+    answerBell(plan.bell);
+    lane.commands();
+    for (;;) {
+      const received = receiveMessageOnPort(parent);
+      if (!received) return;
+      obey((received as { message: Exclude<ToLane, "commands"> }).message);
+    }
   });
   process.on("uncaughtException", (error) => {
     lane.close(); // the core, which may have trapped, is not asked any more

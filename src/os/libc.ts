@@ -13,6 +13,10 @@ import { EFAULT, EINVAL, osError } from "./errno.ts";
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 
+// Of sockets, eventfds and epoll sets alike.
+const NONBLOCK = 0o4000;
+const CLOEXEC = 0o2000000;
+
 /** The most messages or vectors of one call that Linux takes (UIO_MAXIOV). */
 export const BATCH_MAX = 1024;
 
@@ -25,6 +29,10 @@ const PROTOTYPES = {
   writev: "intptr_t writev(int, uintptr_t, int)",
   open: "int open(const char *, int)",
   close: "int close(int)",
+  epoll_create1: "int epoll_create1(int)",
+  epoll_ctl: "int epoll_ctl(int, int, int, void *)",
+  epoll_wait: "int epoll_wait(int, uintptr_t, int, int)",
+  eventfd: "int eventfd(unsigned int, int)",
   ioctl: "int ioctl(int, unsigned long, void *)",
   socket: "int socket(int, int, int)",
   bind: "int bind(int, void *, uint32_t)",
@@ -151,6 +159,18 @@ export function writev(fd: number, iovecs: number, count: number): number {
 }
 
 /**
+ * Waits up to `milliseconds` until a descriptor of an epoll set is ready. Writes up to `count` events to
+ * `events`. Returns how many, or a negated errno.
+ */
+export function epollWait(fd: number, events: number, count: number, milliseconds: number): number {
+  if (!isCount(fd) || !isCount(count) || !isCount(milliseconds)) return -EINVAL;
+  if (!isAddress(events)) return -EFAULT;
+  const bound = libc ?? load();
+  const result = bound.epoll_wait(fd, events, count, milliseconds);
+  return result < 0 ? negatedErrno(bound) : result;
+}
+
+/**
  * The absolute address of a shared memory's first octet. A shared memory never moves: V8 reserves
  * its maximum at once, so the address stays right after `grow`. A memory that is not shared may move
  * and is refused.
@@ -234,6 +254,37 @@ export function close(fd: number): void {
   load().close(fd);
 }
 
+/** A new epoll set, closed on exec. */
+export function epollCreate(): number {
+  const bound = load();
+  const fd = bound.epoll_create1(CLOEXEC);
+  if (fd < 0) throw osError("epoll_create1", -negatedErrno(bound), "of a lane");
+  return fd;
+}
+
+/**
+ * Adds, changes or removes a descriptor of an epoll set, with its epoll_event. Returns 0 or a negated
+ * errno.
+ */
+export function epollControl(
+  set: number,
+  operation: number,
+  fd: number,
+  event: Uint8Array,
+): number {
+  check("epoll_ctl", set, operation, fd);
+  const bound = load();
+  return bound.epoll_ctl(set, operation, fd, event) < 0 ? negatedErrno(bound) : 0;
+}
+
+/** A new eventfd whose counter is 0, not blocking and closed on exec. */
+export function eventfd(): number {
+  const bound = load();
+  const fd = bound.eventfd(0, NONBLOCK | CLOEXEC);
+  if (fd < 0) throw osError("eventfd", -negatedErrno(bound), "of a lane");
+  return fd;
+}
+
 /**
  * ioctl with a structure, which the kernel may fill, or a plain number for the requests that take
  * one in place of an address. Returns the result or a negated errno.
@@ -258,7 +309,7 @@ export function socket(
 ): number {
   check("socket", family, type, protocol);
   const bound = load();
-  const fd = bound.socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol);
+  const fd = bound.socket(family, type | NONBLOCK | CLOEXEC, protocol);
   if (fd < 0) throw osError("socket", -negatedErrno(bound), subject, mend);
   return fd;
 }
@@ -266,8 +317,6 @@ export function socket(
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 export const SOCK_SEQPACKET = 5;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
 
 /** Binds to a sockaddr. */
 export function bind(fd: number, name: Uint8Array, subject: string, mend?: string): void {
@@ -298,7 +347,7 @@ export function listen(fd: number, backlog: number, subject: string): void {
 export function accept(fd: number): number {
   check("accept", fd);
   const bound = load();
-  const taken = bound.accept4(fd, null, null, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  const taken = bound.accept4(fd, null, null, NONBLOCK | CLOEXEC);
   return taken < 0 ? negatedErrno(bound) : taken;
 }
 

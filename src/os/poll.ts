@@ -1,4 +1,5 @@
 /** Waiting for descriptors in the event loop, so that a thread can be stopped at any time. */
+import type { Millis } from "../core/machine.ts";
 import { koffiModule } from "./libc.ts";
 
 export interface Readiness {
@@ -12,6 +13,26 @@ export interface Watch {
   /** Ends the watch; must come before the descriptor is closed. Safe to call twice. */
   close(): void;
 }
+
+/** How a thread waits: for descriptors, and for turns of its event loop. */
+export interface Waiting {
+  /** As `watch` of this file. */
+  watch(fd: number, wanted: Partial<Readiness>, callback: (ready: Readiness) => void): Watch;
+  /** Calls back in the next turn of the event loop. */
+  soon(callback: () => void): void;
+  /** Calls back after so many milliseconds, unless the function that it returns was called before. */
+  after(delay: Millis, callback: () => void): () => void;
+}
+
+/** The event loop itself. */
+export const EVENT_LOOP: Waiting = {
+  watch,
+  soon: (callback) => void setImmediate(callback),
+  after(delay, callback) {
+    const timer = setTimeout(callback, delay);
+    return () => clearTimeout(timer);
+  },
+};
 
 // koffi ends a poll handle that is collected as garbage, so open ones are held here.
 const open = new Set<object>();

@@ -1,13 +1,13 @@
 /** What ports on a descriptor share: waiting for it. */
-import { watch, type Readiness, type Watch } from "../os/poll.ts";
+import type { Readiness, Waiting, Watch } from "../os/poll.ts";
 
 export abstract class DescriptorWatch {
   #watch: Watch | undefined;
 
   constructor(protected readonly fd: number) {}
 
-  watch(callback: (ready: Readiness) => void): void {
-    this.#watch = watch(this.fd, { readable: true }, callback);
+  watch(callback: (ready: Readiness) => void, waiting: Waiting): void {
+    this.#watch = waiting.watch(this.fd, { readable: true }, callback);
   }
 
   want(readable: boolean, writable: boolean): void {

@@ -2,9 +2,9 @@
  * A port moves whole batches between the kernel, or what stands in for it, and an arena's regions
  * (`assembly/layout/arena.ts`). It never waits and knows nothing of what the packets mean.
  */
-import type { Readiness } from "../os/poll.ts";
+import type { Readiness, Waiting } from "../os/poll.ts";
 
-export type { Readiness };
+export type { Readiness, Waiting };
 
 /** A batch in frames of a packet ring (`assembly/packet-ring.ts`), in place of a receive region. */
 export interface HeldFrames {
@@ -34,8 +34,11 @@ export interface Port {
    * taken for now.
    */
   send(first: number, count: number): number;
-  /** Calls back while what is wanted (`want`; readable at first) holds. To be called once. */
-  watch(callback: (ready: Readiness) => void): void;
+  /**
+   * Calls back while what is wanted (`want`; readable at first) holds. A descriptor is waited for by
+   * `waiting`. To be called once.
+   */
+  watch(callback: (ready: Readiness) => void, waiting: Waiting): void;
   want(readable: boolean, writable: boolean): void;
   /** Ends the watch. Descriptors belong to whoever opened them. */
   close(): void;

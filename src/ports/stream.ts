@@ -4,7 +4,7 @@ import { IOVEC_BASE, IOVEC_LENGTH, IOVEC_SHIFT } from "../../assembly/layout/sys
 import { EAGAIN } from "../os/errno.ts";
 import { BATCH_MAX, writev } from "../os/libc.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
-import type { ArenaView, Port, Readiness } from "./port.ts";
+import type { ArenaView, Port, Readiness, Waiting } from "./port.ts";
 
 /** Messages that one call takes: each has two iovecs. */
 const CALL_MAX = BATCH_MAX / 2;
@@ -12,7 +12,8 @@ const CALL_MAX = BATCH_MAX / 2;
 export class StreamPort extends DescriptorWatch implements Port {
   readonly #arena: ArenaView;
   readonly #view: DataView;
-  #callback: (ready: Readiness) => void = () => {};
+  /** Begins to wait. */
+  #begin = (): void => {};
   #watching = false;
 
   constructor(arena: ArenaView, fd: number) {
@@ -22,13 +23,13 @@ export class StreamPort extends DescriptorWatch implements Port {
   }
 
   /** Only pipes and the like can be waited for, and only they are ever full. */
-  override watch(callback: (ready: Readiness) => void): void {
-    this.#callback = callback;
+  override watch(callback: (ready: Readiness) => void, waiting: Waiting): void {
+    this.#begin = () => super.watch(callback, waiting);
   }
 
   override want(_readable: boolean, writable: boolean): void {
     if (writable && !this.#watching) {
-      super.watch(this.#callback);
+      this.#begin();
       this.#watching = true;
     }
     if (this.#watching) super.want(false, writable);
