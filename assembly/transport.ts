@@ -13,14 +13,31 @@ import { isIpv4, storeBe16 } from "./datagram";
 /** Computes and stores the UDP checksum. */
 export function putUdpChecksum(packet: usize, udp: usize, length: i32): void {
   store<u16>(udp, 0, UDP_CHECKSUM);
-  const sum = ~udpSum(packet, udp, length) & 0xffff;
-  storeBe16(udp + UDP_CHECKSUM, sum == 0 ? 0xffff : sum);
+  putSum(udp + UDP_CHECKSUM, udpSum(packet, udp, length), false);
 }
 
-/** Computes and stores the TCP checksum. */
-export function putTcpChecksum(packet: usize, tcp: usize, length: i32): void {
-  store<u16>(tcp, 0, TCP_CHECKSUM);
-  storeBe16(tcp + TCP_CHECKSUM, ~tcpSum(packet, tcp, length) & 0xffff);
+/**
+ * Stores the checksum of UDP, or of TCP, whose header of an even number of octets stands at `transport`
+ * with a checksum of zero, and whose payload stands elsewhere and has the sum `payload` (`sumWords`).
+ * Both have `length` octets.
+ */
+export function putSplitChecksum(
+  packet: usize,
+  transport: usize,
+  header: i32,
+  length: i32,
+  payload: u32,
+  isTcp: bool,
+): void {
+  const own = sumWords(transport, header) + payload;
+  const sum = pseudoSum(packet, isTcp ? PROTOCOL_TCP : PROTOCOL_UDP, length, own);
+  putSum(transport + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM), sum, isTcp);
+}
+
+/** Zero would mean "none" to UDP (RFC 768). */
+function putSum(at: usize, sum: u32, isTcp: bool): void {
+  const checksum = ~sum & 0xffff;
+  storeBe16(at, checksum == 0 && !isTcp ? 0xffff : checksum);
 }
 
 /** The sum over the pseudo-header and `length` octets of UDP; 0xffff when its checksum is right. */

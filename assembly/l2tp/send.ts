@@ -4,7 +4,8 @@
 //
 // The header is written before the frame, where it was read. Consecutive frames of one session and
 // one length are a train: one message with an iovec for each, which UDP_SEGMENT cuts apart again. A
-// super-packet is cut into the staging area, each segment behind a header, and leaves as trains, too.
+// super-packet is cut: each segment's headers are made in the staging area, its payload stays where it
+// was read, and both are an iovec of the same train.
 // All the messages of one fill are for one socket.
 import {
   ARENA_CURSOR,
@@ -27,6 +28,7 @@ import {
   TX_CONTROL_SHIFT,
   TX_HEADERS,
   TX_IOVECS,
+  TX_IOVECS_CAPACITY,
   TX_LENGTHS,
   TX_SEGMENTS,
   TX_SESSIONS,
@@ -105,15 +107,17 @@ import { headerLength, putHeader } from "./header";
 import {
   lengthOfSegment,
   openSuper,
-  putSegmentFrame,
+  putSegmentHeaders,
+  segmentHeaders,
   segmentLength,
+  segmentPayload,
   segments,
 } from "../offload/segment";
 import { fitsPseudowire, innerDatagram, isTagged, vlanOf } from "./payload";
 import { portKind, portSession } from "./ports";
 import { note } from "./sessions";
 
-/** Segments of one super-packet at most, and octets of headers before the payload of each. */
+/** Segments of one super-packet at most, and octets of room for the headers of each. */
 const SUPER_SEGMENTS: u32 = TX_CAPACITY - 1;
 const SUPER_HEADERS: usize = 256;
 
@@ -191,9 +195,10 @@ export function l2tpSendFill(): u32 {
 /** True when the region has room for what one more frame becomes. */
 function hasRoom(datagrams: u32): bool {
   if (messages + 1 + datagrams > <u32>TX_CAPACITY) return false;
-  if (!frameSuper) return true;
-  const room = <usize>frameLength + <usize>datagrams * SUPER_HEADERS;
-  return staged + room <= <usize>TX_STAGING_SIZE;
+  const room = (<usize>datagrams * 2) << IOVEC_SHIFT;
+  const end: usize = ARENA_TX + TX_IOVECS + (TX_IOVECS_CAPACITY << IOVEC_SHIFT);
+  if (vector + room > end) return false;
+  return staged + <usize>datagrams * SUPER_HEADERS <= <usize>TX_STAGING_SIZE;
 }
 
 /** Adds the frame where it stands. */
@@ -206,28 +211,23 @@ function putFrame(trafficClass: u32): void {
   note(frameSession, SESSION_TX_OCTETS, frameLength);
 }
 
-/** Adds the segments of a super-packet, each with a header of its own, in the staging area. */
+/** Adds the segments of a super-packet. */
 function putSegments(trafficClass: u32): void {
   tally(TALLY_SEGMENTED, 1);
-  if (train) finish();
+  const inner = segmentHeaders();
   for (let i: u32 = 0; i < segments; i++) {
     const octets = lengthOfSegment(i);
-    const header = headerLength(frameSession);
-    const to = ARENA_TX + TX_STAGING + staged;
-    putSegmentFrame(i, to + header, octets);
-    putHeader(frameSession, to + header, octets, frameMark);
+    const to = ARENA_TX + TX_STAGING + staged + SUPER_HEADERS - inner;
+    putSegmentHeaders(i, to, octets);
+    const header = putHeader(frameSession, to, octets, frameMark);
     const length = header + octets;
-    if (joins(length, trafficClass)) {
-      growVector(length);
-    } else {
-      begin(length, trafficClass);
-      putVector(to, length);
-    }
+    if (!joins(length, trafficClass)) begin(length, trafficClass);
+    putVector(to - header, header + inner);
+    putVector(segmentPayload(i), octets - inner);
     addDatagram(length);
-    staged += length;
+    staged += SUPER_HEADERS;
     note(frameSession, SESSION_TX_OCTETS, octets);
   }
-  finish(); // the next frame stands elsewhere
 }
 
 /** Looks at what came from the device: whose frame it is, and whether it may be sent. */
@@ -334,12 +334,6 @@ function putVector(at: usize, length: u32): void {
   store<u64>(vector, absolute(at), IOVEC_BASE);
   store<u64>(vector, length, IOVEC_LENGTH);
   vector += 1 << IOVEC_SHIFT;
-}
-
-/** Lets the last iovec go on for so many octets more. */
-function growVector(length: u32): void {
-  const last = vector - (1 << IOVEC_SHIFT);
-  store<u64>(last, load<u64>(last, IOVEC_LENGTH) + length, IOVEC_LENGTH);
 }
 
 /** Ends the message. */

@@ -6,11 +6,13 @@ import {
   IPV4_TOTAL_LENGTH,
   IPV6_HEADER,
   IPV6_PAYLOAD_LENGTH,
+  TCP_CHECKSUM,
   TCP_CWR,
   TCP_FIN,
   TCP_FLAGS,
   TCP_PSH,
   TCP_SEQUENCE,
+  UDP_CHECKSUM,
   UDP_LENGTH,
 } from "../layout/ip";
 import {
@@ -22,9 +24,9 @@ import {
   VNET_GSO_UDP_L4,
 } from "../layout/system";
 import { VERDICT_FORWARDED, VERDICT_SEGMENT_KIND, VERDICT_TRUNCATED } from "../layout/verdict";
-import { checksum } from "../checksum";
+import { checksum, sumWords } from "../checksum";
 import { be16, ipv4HeaderLength, storeBe16 } from "../datagram";
-import { putTcpChecksum, putUdpChecksum } from "../transport";
+import { putSplitChecksum } from "../transport";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
 
 // The super-packet being cut.
@@ -72,14 +74,21 @@ export function lengthOfSegment(i: u32): i32 {
   return superPayload + min(superSize, superLength - superPayload - <i32>i * superSize);
 }
 
-/** Writes segment `i`, of `length` octets with all headers, to `to`. */
-export function putSegmentFrame(i: u32, to: usize, length: i32): void {
-  const offset = <i32>i * superSize;
+/** Octets of a segment's headers. */
+export function segmentHeaders(): i32 {
+  return superPayload;
+}
+
+/** Where the payload of segment `i` stands. */
+export function segmentPayload(i: u32): usize {
+  return superFrame + superPayload + <i32>i * superSize;
+}
+
+/** Writes the headers of segment `i`, which has `length` octets with them, to `to`. */
+export function putSegmentHeaders(i: u32, to: usize, length: i32): void {
   memory.copy(to, superFrame, superPayload);
-  memory.copy(to + superPayload, superFrame + superPayload + offset, length - superPayload);
   const ip = to + superIp;
   const transport = to + superTransport;
-  const transportLength = length - superTransport;
   if (superV4) {
     storeBe16(ip + IPV4_TOTAL_LENGTH, length - superIp);
     storeBe16(ip + IPV4_ID, be16(ip + IPV4_ID) + i);
@@ -88,19 +97,18 @@ export function putSegmentFrame(i: u32, to: usize, length: i32): void {
   } else {
     storeBe16(ip + IPV6_PAYLOAD_LENGTH, length - superIp - IPV6_HEADER);
   }
-  if (!superTcp) {
-    storeBe16(transport + UDP_LENGTH, transportLength);
-    putUdpChecksum(ip, transport, transportLength);
-    return;
+  if (superTcp) {
+    const sequence = bswap<u32>(load<u32>(transport, TCP_SEQUENCE)) + <u32>i * superSize;
+    store<u32>(transport, bswap<u32>(sequence), TCP_SEQUENCE);
+    let flags = <u32>load<u8>(transport, TCP_FLAGS);
+    if (i + 1 < segments) flags &= ~(TCP_FIN | TCP_PSH);
+    if (i > 0) flags &= ~TCP_CWR;
+    store<u8>(transport, flags, TCP_FLAGS);
+  } else {
+    storeBe16(transport + UDP_LENGTH, length - superTransport);
   }
-  store<u32>(
-    transport,
-    bswap<u32>(bswap<u32>(load<u32>(transport, TCP_SEQUENCE)) + offset),
-    TCP_SEQUENCE,
-  );
-  let flags = <u32>load<u8>(transport, TCP_FLAGS);
-  if (i + 1 < segments) flags &= ~(TCP_FIN | TCP_PSH);
-  if (i > 0) flags &= ~TCP_CWR;
-  store<u8>(transport, flags, TCP_FLAGS);
-  putTcpChecksum(ip, transport, transportLength);
+  store<u16>(transport + (superTcp ? TCP_CHECKSUM : UDP_CHECKSUM), 0);
+  const payload = sumWords(segmentPayload(i), length - superPayload);
+  const header = superPayload - superTransport;
+  putSplitChecksum(ip, transport, header, length - superTransport, payload, superTcp);
 }
