@@ -25,7 +25,7 @@
 #define UDP_SEGMENT 103
 #endif
 
-enum { KINDS = 256, BATCH = 64, MAX_SEGMENTS = 64, MAX_OCTETS = 65507 };
+enum { KINDS = 256, BATCH = 64, CATCH_UP = 128, MAX_SEGMENTS = 64, MAX_OCTETS = 65507 };
 
 static volatile sig_atomic_t stopped;
 static void stop(int signal) { stopped = signal; }
@@ -98,6 +98,8 @@ int main(int argc, char **argv) {
       nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
       continue;
     }
+    double late = rate > 0 ? now() - start - (sent + CATCH_UP) / rate : 0;
+    if (late > 0) start += late;
     uint64_t wanted = rate > 0 ? 1 : batch;
     if (count - sent < segments) messages[0].msg_hdr.msg_iovlen = count - sent;
     for (uint64_t i = 0; i < wanted * segments; i++) {

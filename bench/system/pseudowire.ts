@@ -27,7 +27,7 @@ const EFFORTS: Readonly<Record<Effort, Timing>> = {
   sanity: { rounds: 1, window: 1 },
 };
 
-const PORT = 1701;
+export const PORT = 1701;
 /** Octets of UDP payload that make a frame of 64 octets. */
 export const SMALL = 64 - 14 - 20 - 8;
 

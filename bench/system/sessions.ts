@@ -1,34 +1,34 @@
 /**
  * L2TP sessions by the thousand: how long a running daemon takes to add them and to delete them, what
- * memory they take, and what a stream of its first session at half of the capacity loses meanwhile, and
- * without them.
+ * memory they take, and what a stream of its first session at half load loses meanwhile, and as a
+ * control without them. Half load is half of the rate that the same stream keeps without a loss.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Result } from "../result.ts";
-import { spread } from "../statistics.ts";
 import { buildPrograms } from "./native.ts";
-import { CulvertWire, sink, SINK, small, SMALL } from "./pseudowire.ts";
+import { CulvertWire, sink } from "./pseudowire.ts";
 import { outcome } from "./rows.ts";
+import { steady, stream, type Streamed } from "./stream.ts";
 import { Wire } from "./wire.ts";
 
 interface Size {
   readonly sessions: number;
   readonly rounds: number;
-  /** Seconds of the stream, in which all must be added and deleted. */
-  readonly stream: number;
+  /** Seconds of each stream without them. */
+  readonly control: number;
 }
 
 const SIZES: Readonly<Record<Effort, Size>> = {
-  full: { sessions: 10_000, rounds: 3, stream: 40 },
-  quick: { sessions: 2_000, rounds: 1, stream: 15 },
-  sanity: { sessions: 50, rounds: 1, stream: 5 },
+  full: { sessions: 10_000, rounds: 3, control: 5 },
+  quick: { sessions: 2_000, rounds: 2, control: 3 },
+  sanity: { sessions: 50, rounds: 1, control: 1 },
 };
 
 /** The tunnel of the crowd, whose peer says nothing. */
 const CROWD = "tunnel_id 9 peer_tunnel_id 9";
-const PORT = SINK + 1;
 
 export async function runSessions(
   effort: Effort,
@@ -36,16 +36,13 @@ export async function runSessions(
 ): Promise<Result> {
   const machine = describeMachine();
   const takenAt = new Date().toISOString();
-  const { sessions, rounds, stream } = SIZES[effort];
+  const { sessions, rounds, control } = SIZES[effort];
   const row = new CulvertWire(new Wire(), buildPrograms());
   const { west, east, folder } = row.wire;
   try {
     await row.start();
     row.wire.open();
     await sink(row);
-    const capacity: number[] = [];
-    for (let round = 0; round < rounds; round++) capacity.push(await small(row, 1));
-    const pace = Math.floor(spread(capacity).median / 2);
     const batch = path.join(folder, "batch");
     const outer = `local ${west.outer} remote ${east.outer} udp_sport 1801 udp_dport 1801`;
     const adding = Array.from(
@@ -53,68 +50,79 @@ export async function runSessions(
       (_, n) => `add session tunnel_id 9 session_id ${n + 1} peer_session_id ${n + 1}`,
     );
     writeFileSync(batch, [`add tunnel ${CROWD} encap udp ${outer}`, ...adding].join("\n"));
-    const take: number[] = [];
-    const leave: number[] = [];
-    const memory: number[] = [];
-    const lost: number[] = [];
-    const calm: number[] = [];
+    const [most, quiet, take, leave, memory]: number[][] = [[], [], [], [], []];
+    const calm: Streamed[] = [];
+    const busy: Streamed[] = [];
+    const ending: Streamed[] = [];
+    const notes: string[] = [];
+    const told = (into: Streamed[], round: number, when: string, streamed: Streamed) => {
+      into.push(streamed);
+      if (streamed.lost > 0)
+        notes.push(`round ${round + 1}, ${when}: lost ${streamed.lost}: ${streamed.where}`);
+    };
+    const add = async () => {
+      const before = held(row);
+      const seconds = await timed(row, "-batch", batch);
+      return { seconds, octets: held(row) - before };
+    };
+    const remove = () => timed(row, "del", "tunnel", "tunnel_id", "9");
     for (let round = 0; round < rounds; round++) {
-      progress(`sessions: ${sessions} beside ${pace} packets/s: round ${round + 1} of ${rounds}`);
-      calm.push(await loss(row, pace, stream, () => Promise.resolve()));
-      const during = async () => {
-        const before = held(row);
-        take.push(await timed(row, "-batch", batch));
-        memory.push(held(row) - before);
-        leave.push(await timed(row, "del", "tunnel", "tunnel_id", "9"));
-      };
-      lost.push(await loss(row, pace, stream, during));
+      const say = (what: string) => progress(`sessions: ${what}: round ${round + 1} of ${rounds}`);
+      say(`${sessions} alone`);
+      const alone = await add();
+      quiet!.push(alone.seconds);
+      memory!.push(alone.octets);
+      await remove();
+      say("a stream's most without a loss");
+      most!.push(await steady(row, control));
+      const half = most!.at(-1)! / 2;
+      say(`half of it, ${Math.floor(half)} packets/s`);
+      const nothing = () => setTimeout(1_000 * control);
+      told(calm, round, "nothing being added", await stream(row, half, nothing));
+      say(`${sessions} added beside it`);
+      told(
+        busy,
+        round,
+        "while added",
+        await stream(row, half, async () => void take!.push((await add()).seconds)),
+      );
+      say(`${sessions} deleted beside it`);
+      told(
+        ending,
+        round,
+        "while deleted",
+        await stream(row, half, async () => void leave!.push(await remove())),
+      );
     }
     const subject = row.name;
+    const lost = (streams: readonly Streamed[]) => streams.map((one) => one.lost);
+    const nothing = { atMost: 0 };
     return {
       suite: "sessions",
       takenAt,
       effort,
       machine,
-      settings: { sessions, rounds, streamSeconds: stream },
+      settings: { sessions, rounds, controlSeconds: control },
       figures: [
-        figure({ case: "capacity", subject, unit: "packets/s" }, capacity),
-        figure({ case: "adding", subject, unit: "seconds", goal: { atMost: 5 } }, take),
-        figure({ case: "deleting", subject, unit: "seconds" }, leave),
-        figure({ case: "memory", subject, unit: "octets", goal: { atMost: 200e6 } }, memory),
-        figure({ case: "lost without them", subject, unit: "packets" }, calm),
-        figure({ case: "lost meanwhile", subject, unit: "packets", goal: { atMost: 0 } }, lost),
+        figure({ case: "adding", subject, unit: "seconds", goal: { atMost: 5 } }, quiet!),
+        figure({ case: "memory", subject, unit: "octets", goal: { atMost: 200e6 } }, memory!),
+        figure({ case: "most without a loss", subject, unit: "packets/s" }, most!),
+        figure(
+          { case: "half load", subject, unit: "packets/s" },
+          calm.map(({ rate }) => rate),
+        ),
+        figure({ case: "lost without them", subject, unit: "packets", goal: nothing }, lost(calm)),
+        figure({ case: "lost while adding", subject, unit: "packets", goal: nothing }, lost(busy)),
+        figure({ case: "lost while deleting", subject, unit: "packets" }, lost(ending)),
+        figure({ case: "adding at half load", subject, unit: "seconds" }, take!),
+        figure({ case: "deleting at half load", subject, unit: "seconds" }, leave!),
       ],
       ratios: [],
-      notes: [],
+      notes,
     };
   } finally {
     row.wire.remove();
   }
-}
-
-/** Packets of a stream of so many seconds that do not arrive in order, while something is done. */
-async function loss(
-  { wire: { west, east }, programs }: CulvertWire,
-  pace: number,
-  seconds: number,
-  during: () => Promise<void>,
-): Promise<number> {
-  const place = [east.inner, String(PORT), "0", String(SMALL)];
-  const check = east.namespace.start(programs.check, place);
-  await check.ready();
-  const sent = pace * seconds;
-  const words = [west.inner, east.inner, String(PORT), String(SMALL), String(sent), String(pace)];
-  const source = west.namespace.start(programs.source, ["-1", ...words]);
-  await source.ready();
-  await during();
-  if (source.exit) throw new Error(`the stream of ${seconds} s ended before all was done`);
-  await outcome(source);
-  check.kill("SIGTERM");
-  const { received, wrong, late } = JSON.parse(await outcome(check)) as Record<
-    "received" | "wrong" | "late",
-    number
-  >;
-  return sent - received + wrong + late;
 }
 
 /** Seconds that a command takes, the start of its process included. */
