@@ -16,6 +16,8 @@ import { EXIT, READY } from "./initramfs.ts";
 const BOOT_MS = 60_000;
 const COMMAND_MS = 20_000;
 const MEBIBYTES = 512;
+/** Lines of a batch that one command holds, for a shell to read it in reasonable time. */
+const LINES_AT_ONCE = 16;
 /** What a network device can leave to its peer, in qemu's words. */
 const OFFLOADS = ["", "guest_", "host_"].flatMap((side) =>
   (side === "" ? ["csum", "guest_csum", "gso"] : ["tso4", "tso6", "ecn", "ufo"]).map(
@@ -96,6 +98,15 @@ export class Guest {
     const { before, rest: status } = await this.#until(EXIT, milliseconds);
     if (status !== "0") throw new ToolError(`guest: ${command}`, `${before}ended with ${status}`);
     return before;
+  }
+
+  /** Runs commands of `ip`, without the word, in a namespace of the guest if it is named. */
+  async ipBatch(lines: readonly string[], namespace?: string): Promise<void> {
+    const ip = namespace === undefined ? "ip" : `ip -n ${namespace}`;
+    for (let first = 0; first < lines.length; first += LINES_AT_ONCE) {
+      const some = lines.slice(first, first + LINES_AT_ONCE).map((line) => `'${line}'`);
+      await this.run(`printf '%s\\n' ${some.join(" ")} | ${ip} -batch -`);
+    }
   }
 
   /** The output before the next `mark`, and what follows it on its line. */

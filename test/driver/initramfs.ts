@@ -10,7 +10,7 @@ export const READY = "\n# ready";
 export const EXIT = "\n# exit ";
 
 /** A guest powers itself off after this many seconds, should nobody be left to do it. */
-const LIFETIME = 300;
+const LIFETIME = 1_200;
 
 const escaped = (text: string) => text.replaceAll("\n", "\\n");
 

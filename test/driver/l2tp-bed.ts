@@ -49,8 +49,14 @@ export const SHAPES: readonly Shape[] = (["udp", "ip"] as const)
   ])
   .map((shape, i) => ({ ...shape, i }));
 
-export function shapeText({ encap, family, cookie, sublayer, seq }: Shape): string {
-  return `${encap} over IPv${family}, cookie ${cookie}, sublayer ${sublayer}, seq ${seq}`;
+export function shapeText(shape: Shape): string {
+  const { cookie, sublayer, seq } = shape;
+  return `${groupText(shape)}, cookie ${cookie}, sublayer ${sublayer}, seq ${seq}`;
+}
+
+/** What the shapes of one encapsulation and family have in common. */
+export function groupText({ encap, family }: Shape): string {
+  return `${encap} over IPv${family}`;
 }
 
 /** The device of a shape at our end and in the guest, and its addresses. */
@@ -113,17 +119,13 @@ export class L2tpBed {
       `ip address add ${ENDS[4].guest}/24 dev eth0 && ip link set eth0 up && ` +
         `ip address add ${ENDS[6].guest}/64 dev eth0 nodad`,
     );
-    for (const shape of SHAPES) {
-      const device = guestDevice(shape);
-      const made = words(shape, "guest").map((line) => `ip l2tp ${line}`);
-      const address = `ip address add ${guestAddress(shape)}/24 dev ${device}`;
-      await guest.run([...made, address, `ip link set ${device} up`].join(" && "));
-    }
+    const made = SHAPES.flatMap((shape) => words(shape, "guest").map((line) => `l2tp ${line}`));
+    await guest.ipBatch(made);
     await this.l2tp(SHAPES.flatMap((shape) => words(shape, "culvert")));
-    for (const shape of SHAPES) {
-      box.address(culvertDevice(shape), `${culvertAddress(shape)}/24`);
-      box.up(culvertDevice(shape));
-    }
+    await guest.ipBatch(
+      SHAPES.flatMap((shape) => opening(guestDevice(shape), guestAddress(shape))),
+    );
+    box.ipBatch(SHAPES.flatMap((shape) => opening(culvertDevice(shape), culvertAddress(shape))));
   }
 
   /** Commands of `culvert l2tp`, a command a line. */
@@ -156,25 +158,50 @@ export class L2tpBed {
     return this.guest.run(each.join("; "), PATIENCE_MS);
   }
 
-  /** Octets both ways over TCP through a shape's tunnel; the digests at both ends. */
-  async exchange(shape: Shape, octets: number): Promise<{ ours: Digests; theirs: Digests }> {
-    const program = this.box.start(process.execPath, [
-      ...[EXCHANGE, guestAddress(shape), "7000", `${octets}`],
-    ]);
+  /**
+   * Octets over TCP through the tunnels of all these shapes at once, from the guest or to it; what came
+   * of each, as digests at both ends.
+   */
+  async transfer(transfers: readonly Transfer[], octets: number): Promise<Moved[]> {
+    const ways = transfers.map(({ shape, to }) =>
+      [guestAddress(shape), 7_000 + shape.i, to === "guest" ? "give" : "take"].join(","),
+    );
+    const program = this.box.start(process.execPath, [EXCHANGE, `${octets}`, ...ways]);
+    const listening = transfers.map(({ shape: { i }, to }) =>
+      to === "guest"
+        ? `(nc -l -p ${7_000 + i} < /dev/null | sha256sum > /tmp/sum${i}) &`
+        : `(nc -l -p ${7_000 + i} < /tmp/data > /dev/null; cp /tmp/sum /tmp/sum${i}) &`,
+    );
+    const data = `[ -f /tmp/sum ] || head -c ${octets} /dev/urandom > /tmp/data`;
+    const sums = transfers.map(({ shape: { i } }) => `/tmp/sum${i}`).join(" ");
     const theirs = await this.guest.run(
-      `head -c ${octets} /dev/urandom > /tmp/data; nc -l -p 7000 < /tmp/data > /dev/null & ` +
-        "nc -l -p 7001 < /dev/null > /tmp/got & wait; sha256sum < /tmp/data; sha256sum < /tmp/got",
+      `${data} && sha256sum < /tmp/data > /tmp/sum; ${listening.join(" ")} wait; cat ${sums}`,
       PATIENCE_MS,
     );
     await program.finish(PATIENCE_MS);
-    const [taken = "", given = ""] = theirs.split("\n").map((line) => line.split(" ")[0]!);
-    return { ours: JSON.parse(program.stdout) as Digests, theirs: { taken, given } };
+    const ours = JSON.parse(program.stdout) as string[];
+    return theirs
+      .trim()
+      .split("\n")
+      .map((line, i) => ({ ours: ours[i], theirs: line.split(" ")[0] }));
   }
 }
 
-export interface Digests {
-  readonly taken: string;
-  readonly given: string;
+/** Octets through a shape's tunnel, in one of its directions. */
+export interface Transfer {
+  readonly shape: Shape;
+  readonly to: "guest" | "box";
+}
+
+/** SHA-256 of what was sent and what came. */
+export interface Moved {
+  readonly ours: string | undefined;
+  readonly theirs: string | undefined;
+}
+
+/** What gives a device its address and opens it, as `ip` is told. */
+export function opening(device: string, address: string): string[] {
+  return [`address add ${address}/24 dev ${device}`, `link set ${device} up`];
 }
 
 interface SessionRow {

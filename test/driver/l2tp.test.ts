@@ -9,10 +9,13 @@ import {
   culvertDevice,
   culvertSession,
   guestDevice,
+  groupText,
   guestSession,
   L2tpBed,
+  opening,
   SHAPES,
   shapeText,
+  type Shape,
 } from "./l2tp-bed.ts";
 import { imageTest } from "./needs.ts";
 
@@ -43,12 +46,10 @@ const LAYOUTS = SHAPES.filter(
   ({ encap, family, seq }) => encap === "udp" && family === 4 && seq === "none",
 );
 const TRANSFER = 10 * 1024 * 1024;
-/** Of each encapsulation and family the barest session, and the one with everything. */
-const EXTREMES = SHAPES.filter(
-  ({ cookie, sublayer, seq }) =>
-    (cookie === 0 && sublayer === "none") || (cookie === 8 && seq === "both"),
+/** The shapes of each encapsulation and family. */
+const GROUPS = [...new Set(SHAPES.map(groupText))].map((text) =>
+  SHAPES.filter((shape) => groupText(shape) === text),
 );
-
 bedTest(
   "Linux's devices and ours have the same MTU, in every shape (RFC 3931 §4.1.4)",
   async (bed) => {
@@ -108,30 +109,58 @@ bedTest(
 );
 
 bedTest(
-  "frames with a VLAN tag pass from one of Linux's bridges to another through two of our tunnels",
+  "frames with a VLAN tag pass from one of Linux's bridges to another through two of our tunnels, in every shape",
   async (bed) => {
-    const [near, far] = [SHAPES[0]!, SHAPES.at(-1)!];
-    bed.box.bridge("br0", culvertDevice(near), culvertDevice(far));
+    // Each shape over UDP with one over IP, and a bridge of ours between the two.
+    const half = SHAPES.length / 2;
+    const pairs = SHAPES.slice(0, half).map((near, n) => ({ n, near, far: SHAPES[half + n]! }));
+    for (const { n, near, far } of pairs)
+      bed.box.bridge(`br${n}`, culvertDevice(near), culvertDevice(far));
     await bed.guest.run("ip netns add far");
-    for (const [i, shape] of [near, far].entries()) {
-      const bridge = `ip link add br${i} type bridge mcast_snooping 0`;
-      const port = `ip link set ${guestDevice(shape)} master br${i}`;
-      const vlan = `ip link add link br${i} name v${i} type vlan id 7`;
-      await bed.guest.run(`${bridge} && ${port} && ip link set br${i} up && ${vlan}`);
-    }
-    await bed.guest.run("ip address add 10.99.0.1/24 dev v0 && ip link set v0 up");
-    await bed.guest.run("ip link set v1 netns far && ip -n far address add 10.99.0.2/24 dev v1");
-    await bed.guest.run("ip -n far link set v1 up");
-    const mtu = Number(bed.box.read(`/sys/class/net/${culvertDevice(far)}/mtu`));
-    for (const size of [56, mtu - ICMP])
-      assert.equal(await bed.ping([{ address: "10.99.0.2", size }]), "");
-    await bed.guest.run("ip link del br0 && ip link del br1");
-    bed.box.ip("link", "del", "br0");
+    await bed.guest.ipBatch(
+      SHAPES.flatMap((shape) => [
+        `link add br${shape.i} type bridge mcast_snooping 0`,
+        `link set ${guestDevice(shape)} master br${shape.i}`,
+        `link set br${shape.i} up`,
+        `link add link br${shape.i} name v${shape.i} type vlan id 7`,
+      ]),
+    );
+    await bed.guest.ipBatch(
+      pairs.flatMap(({ n, near, far }) => [
+        ...opening(`v${near.i}`, `10.99.${n}.1`),
+        `link set v${far.i} netns far`,
+      ]),
+    );
+    const beyond = pairs.flatMap(({ n, far }) => opening(`v${far.i}`, `10.99.${n}.2`));
+    await bed.guest.ipBatch(beyond, "far");
+    const room = (shape: Shape) =>
+      Number(bed.box.read(`/sys/class/net/${culvertDevice(shape)}/mtu`));
+    const targets = pairs.map(({ n, near, far }) => ({
+      address: `10.99.${n}.2`,
+      size: Math.min(room(near), room(far)) - ICMP,
+    }));
+    assert.equal(await bed.ping(targets), "");
+    await bed.guest.run("ip netns del far");
+    await bed.guest.ipBatch(SHAPES.map(({ i }) => `link del br${i}`));
+    bed.box.ipBatch(pairs.map(({ n }) => `link del br${n}`));
   },
 );
 
-for (const shape of EXTREMES)
-  bedTest(`10 MiB over TCP come whole both ways: ${shapeText(shape)}`, async (bed) => {
-    const { ours, theirs } = await bed.exchange(shape, TRANSFER);
-    assert.deepEqual(ours, theirs);
+// Shapes of one group differ in cookie and sublayer; of neighbours one sends and the other receives.
+for (const [i, group] of GROUPS.entries())
+  bedTest(`10 MiB over TCP come whole in every shape: ${groupText(group[0]!)}`, async (bed) => {
+    const transfers = group.map((shape) => ({
+      shape,
+      to: (shape.i + i) % 2 === 0 ? ("guest" as const) : ("box" as const),
+    }));
+    const moved = await bed.transfer(transfers, TRANSFER);
+    const named = transfers.map(({ shape, to }, n) => ({
+      what: `${shapeText(shape)}, to the ${to}`,
+      ...moved[n]!,
+    }));
+    assert.equal(named.length, group.length);
+    for (const { what, ours, theirs } of named) {
+      assert.match(theirs ?? "", /^[0-9a-f]{64}$/, what);
+      assert.equal(ours, theirs, what);
+    }
   });

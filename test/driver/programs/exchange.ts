@@ -1,16 +1,23 @@
 /**
- * Exchanges octets with a peer over TCP: takes all that it gives at one port, then gives it as many at
- * the next, and says the SHA-256 of both. Words: address, port, octets.
+ * Exchanges octets with a peer over TCP, over all of its connections at once, and says the SHA-256 of
+ * what went over each, in their order. Words: octets, then for each connection "ADDRESS,PORT,give" or
+ * "ADDRESS,PORT,take": all that the peer gives is taken, or it is given so many octets.
  */
 import { createHash } from "node:crypto";
 import { connect, type Socket } from "node:net";
 
-const [address = "", port = "", octets = ""] = process.argv.slice(2);
+const [octets = "", ...ways] = process.argv.slice(2);
+
+const data = Buffer.alloc(Number(octets));
+for (let i = 0, state = 1; i < data.length; i++) {
+  state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
+  data[i] = state >>> 24;
+}
 
 /** A connection to the peer, which may not be listening yet. */
-async function reach(to: number): Promise<Socket> {
+async function reach(address: string, port: number): Promise<Socket> {
   for (;;) {
-    const socket = connect(to, address);
+    const socket = connect(port, address);
     const reached = await new Promise<boolean>((resolve) => {
       socket.once("connect", () => resolve(true));
       socket.once("error", () => resolve(false));
@@ -20,18 +27,19 @@ async function reach(to: number): Promise<Socket> {
   }
 }
 
-const taken = createHash("sha256");
-const from = await reach(Number(port));
-for await (const chunk of from) taken.update(chunk as Buffer);
-
-const data = Buffer.alloc(Number(octets));
-for (let i = 0, state = 1; i < data.length; i++) {
-  state = (Math.imul(state, 1_664_525) + 1_013_904_223) | 0;
-  data[i] = state >>> 24;
+async function exchange(way: string): Promise<string> {
+  const [address = "", port = "", direction] = way.split(",");
+  const socket = await reach(address, Number(port));
+  const digest = createHash("sha256");
+  if (direction === "take") {
+    for await (const chunk of socket) digest.update(chunk as Buffer);
+    return digest.digest("hex");
+  }
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.end(data);
+  socket.resume();
+  await closed;
+  return digest.update(data).digest("hex");
 }
-const to = await reach(Number(port) + 1);
-to.end(data);
-to.resume();
-await new Promise((resolve) => to.once("close", resolve));
-const given = createHash("sha256").update(data).digest("hex");
-process.stdout.write(`${JSON.stringify({ taken: taken.digest("hex"), given })}\n`);
+
+process.stdout.write(JSON.stringify(await Promise.all(ways.map(exchange))));
