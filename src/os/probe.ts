@@ -7,7 +7,7 @@ import { availableParallelism, release } from "node:os";
 import { L2TP_PROTOCOL } from "../../assembly/layout/l2tp.ts";
 import { OsError } from "../core/errors.ts";
 import { EINVAL, errnoName } from "./errno.ts";
-import { close, koffiModule } from "./libc.ts";
+import { close, koffiModule, nativeLoads } from "./libc.ts";
 import { readSysctl } from "./link.ts";
 import { openPacket } from "./packet.ts";
 import { inNetns } from "./netns.ts";
@@ -19,7 +19,7 @@ import { hasIpv6, openUdp } from "./udp.ts";
 
 export interface Probe {
   readonly name: string;
-  /** "fail": Culvert can't serve. "warn": something is slower or not to be had. */
+  /** "fail": nothing works here. "warn": something is slower or not to be had. */
   readonly state: "ok" | "warn" | "fail";
   readonly detail: string;
   /** What to do about it. */
@@ -71,7 +71,18 @@ const PROBES: Readonly<Record<string, Attempt>> = {
       ? ok("threads, SIMD")
       : warn("threads, no SIMD", "the scalar core is used; SIMD needs SSE4.1 or NEON");
   },
-  koffi: () => ok(koffiModule().version),
+  koffi: () => {
+    try {
+      return ok(koffiModule().version);
+    } catch (error) {
+      const why = error instanceof Error ? error.message.split("\n", 1)[0]! : String(error);
+      return warn(
+        `does not load: ${why}`,
+        "'culvert receive' alone works without it; reinstall with npm's --include=optional, on a" +
+          " processor and C library that koffi has a binary for",
+      );
+    }
+  },
   capabilities: () => {
     const held = capabilities();
     const missing = Object.keys(CAPABILITIES).filter((name) => !held.includes(name));
@@ -165,9 +176,6 @@ const PROBES: Readonly<Record<string, Attempt>> = {
   },
 };
 
-/** How a probe that throws is to be taken; "warn" when not listed. */
-const FATAL: ReadonlySet<string> = new Set(["koffi"]);
-
 const PROBE_DEVICE = {
   name: "culvert-try%d",
   kind: "tun",
@@ -177,16 +185,17 @@ const PROBE_DEVICE = {
 
 /** Every probe, in a fixed order. Never throws. */
 export function probeHost(): Probe[] {
-  return Object.entries(PROBES).map(([name, attempt]) => ({ name, ...settle(name, attempt) }));
+  return Object.entries(PROBES).map(([name, attempt]) => ({ name, ...settle(attempt) }));
 }
 
-function settle(name: string, attempt: Attempt): Finding {
+function settle(attempt: Attempt): Finding {
   try {
     return attempt();
   } catch (error) {
-    const detail = error instanceof OsError ? `${error.call}: ${error.errno}` : String(error);
-    const mend = error instanceof OsError ? error.mend : "reinstall: npm ci";
-    return FATAL.has(name) ? fail(detail, mend ?? "reinstall: npm ci") : warn(detail, mend);
+    if (error instanceof OsError) return warn(`${error.call}: ${error.errno}`, error.mend);
+    return nativeLoads()
+      ? warn(String(error), "this is a mistake of culvert's own, please report it")
+      : warn("not tried, for want of koffi", "see koffi above");
   }
 }
 

@@ -1,4 +1,8 @@
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import { test } from "node:test";
 import { close } from "../../src/os/libc.ts";
 import { findLink, setSysctl } from "../../src/os/link.ts";
@@ -81,4 +85,35 @@ kernelTest("without privilege, what can't be had is a warning with a mend", () =
   assert.match(probe("capabilities").detail, /CAP_NET_ADMIN/);
   assert.match(probe("precedence").mend ?? "", /CAP_SYS_NICE/);
   for (const name of ["udp-segment", "udp-gro", "koffi"]) assert.equal(probe(name).state, "ok");
+});
+
+test("where koffi does not load, that is a warning, and what needs it is not tried", (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), "cv-probe-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const probes = new URL("../../src/os/probe.js", import.meta.url).href;
+  // A loader of modules that has no koffi, as on a platform without its binary.
+  writeFileSync(
+    path.join(folder, "probe.cjs"),
+    `const { _load } = require("node:module");
+     require("node:module")._load = function (name, ...more) {
+       if (name === "koffi") throw new Error("Cannot find the native koffi module\\nat all");
+       return _load.call(this, name, ...more);
+     };
+     import(${JSON.stringify(probes)}).then(({ probeHost }) => console.log(JSON.stringify(probeHost())));`,
+  );
+  const { stdout, stderr } = spawnSync(process.execPath, [path.join(folder, "probe.cjs")], {
+    encoding: "utf8",
+  });
+  assert.equal(stderr, "");
+  const found = JSON.parse(stdout) as Probe[];
+  assert.deepEqual(
+    found.filter(({ state }) => state === "fail"),
+    [],
+  );
+  const byName = new Map(found.map((one) => [one.name, one]));
+  assert.equal(byName.get("koffi")?.detail, "does not load: Cannot find the native koffi module");
+  assert.match(byName.get("koffi")?.mend ?? "", /^'culvert receive' alone works without it/);
+  for (const name of ["tun", "packet-socket", "udp-gro", "raw-ip", "port-2268"])
+    assert.match(byName.get(name)?.detail ?? "", /for want of koffi$/, name);
+  for (const name of ["node", "wasm"]) assert.equal(byName.get(name)?.state, "ok");
 });
