@@ -51,7 +51,8 @@ export function addFlags(command: Command, shape: Shape): void {
     const spelled = doc.short === undefined ? flag : `-${doc.short}, ${flag}`;
     const notes = [presenceOf(shape, key), doc.list ? "may be repeated" : ""];
     const said = notes.filter((note) => note !== "").join("; ");
-    const help = said === "" ? doc.help : `${doc.help} (${said})`;
+    const text = withFlags(doc.help, shape.fields);
+    const help = said === "" ? text : `${text} (${said})`;
     const takes = doc.bare === undefined ? `<${doc.takes}>` : `[${doc.takes}]`;
     const option = new Option(`${spelled} ${takes}`, help);
     if (doc.bare !== undefined) option.preset(doc.bare);
@@ -62,6 +63,17 @@ export function addFlags(command: Command, shape: Shape): void {
       ]);
     command.addOption(option);
   }
+}
+
+/** A help that speaks of other fields, by the flags that they are here. */
+function withFlags(help: string, fields: Fields): string {
+  return help
+    .replace(/\b[a-z]+(?:[A-Z][a-z]*)+\b/g, (word) =>
+      Object.hasOwn(fields, word) ? flagOf(fields, word) : word,
+    )
+    .replace(/`(\w+)`/g, (quoted, word: string) =>
+      Object.hasOwn(fields, word) ? flagOf(fields, word) : quoted,
+    );
 }
 
 /** What the arguments of `command` say about `shape`'s fields, as a file would say it. */

@@ -1,7 +1,7 @@
 /** `culvert l2tp`: the words of `ip l2tp` for a running daemon. */
 import { readFileSync } from "node:fs";
 import { Option, type Command } from "commander";
-import { common } from "../config/common.ts";
+import { asksRun } from "../config/common.ts";
 import { l2tpChange, l2tpSession, l2tpTunnel } from "../config/l2tp.ts";
 import { L2tpCommandError, readL2tpCommand, spellWord } from "../config/l2tp-command.ts";
 import type { Shape } from "../config/system.ts";
@@ -35,7 +35,7 @@ interface Flags {
 }
 
 export function define(command: Command, done: (code: ExitCode) => void): void {
-  addFlags(command, common);
+  addFlags(command, asksRun);
   command
     .argument("[WORD...]", "a command")
     .addOption(new Option("-j, --json", "show: print JSON with the names of 'ip -json l2tp'"))
@@ -49,7 +49,7 @@ export function define(command: Command, done: (code: ExitCode) => void): void {
       `set session: ${Object.keys(l2tpChange.fields).map(spellWord).join(", ")}`,
     )
     .action(async (words: string[], flags: Flags) => {
-      const { control } = readFlags(command, common) as { control?: string };
+      const { control } = readFlags(command, asksRun) as { control?: string };
       if (flags.batch !== undefined) return done(await batch(flags.batch, control, flags));
       if (words[0] === "reload") return done(await reload(control));
       done(await single(words, control, flags.json === true));

@@ -5,6 +5,9 @@ import { culvert } from "./program.ts";
 /** How long a handle that was forgotten may keep an ended command alive. */
 const GRACE = 1_000;
 
+// Whoever read what we tell may be gone, as a log that is restarted: no reason to end a relay.
+process.stderr.on("error", () => undefined);
+
 process.exitCode = await culvert(process.argv.slice(2), {
   starters: async () => {
     const { startRelay, startGateway, startL2tp, startReceive } =

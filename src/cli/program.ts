@@ -11,6 +11,7 @@ import {
   type ExitCode,
 } from "./exit.ts";
 import type { Parts } from "./parts.ts";
+import { say } from "./say.ts";
 
 /** Runs the command that `given` (without the program's own name) asks for; never throws. */
 export async function culvert(given: readonly string[], parts: Parts): Promise<ExitCode> {
@@ -59,13 +60,15 @@ async function build(
   }
   const codes = Object.entries(EXIT_MEANINGS).map(([code, meaning]) => `${code} ${meaning}`);
   program.addHelpText("after", `\nExit codes: ${codes.join(", ")}`);
-  program.addHelpText("after", `\nExample:\n  ${COMMANDS[1]!.example}`);
+  const relay = COMMANDS.find(({ name }) => name === "relay");
+  program.addHelpText("after", `\nExample:\n  ${relay!.example}`);
   return program;
 }
 
 /** Commander's complaint about the use of `command`, as one line of ours. */
 function outputOf(command: string): OutputConfiguration {
   return {
+    writeOut: say,
     outputError: (text, write) => {
       const line = text
         .trim()

@@ -1,6 +1,6 @@
 /** `culvert reload`: a running `culvert run` reads its configuration file anew. */
 import type { Command } from "commander";
-import { common } from "../config/common.ts";
+import { asksRun } from "../config/common.ts";
 import { EXIT_FAILURE, EXIT_FINE, type ExitCode } from "./exit.ts";
 import { askDaemon, daemonSocket } from "./find-daemon.ts";
 import { addFlags, readFlags } from "./flags.ts";
@@ -9,9 +9,9 @@ import { say } from "./say.ts";
 import { reloadText } from "./reload-text.ts";
 
 export function define(command: Command, done: (code: ExitCode) => void): void {
-  addFlags(command, common);
+  addFlags(command, asksRun);
   command.action(async () => {
-    const { control } = readFlags(command, common) as { control?: string };
+    const { control } = readFlags(command, asksRun) as { control?: string };
     done(await reload(control));
   });
 }

@@ -1,7 +1,7 @@
 /** `culvert status`: asks the running daemons what they are doing. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { common } from "../config/common.ts";
+import { asksAll } from "../config/common.ts";
 import { OsError } from "../core/errors.ts";
 import { askStatus, runtimeFolders, socketsIn, type DaemonStatus } from "../runtime/control.ts";
 import {
@@ -21,12 +21,12 @@ import { statusText } from "./status-text.ts";
 const WATCH_INTERVAL = 1_000;
 
 export function define(command: Command, done: (code: ExitCode) => void): void {
-  addFlags(command, common);
+  addFlags(command, asksAll);
   command
     .option("--json", "print a JSON array of the services' states")
     .option("--watch", "print it anew every second, until interrupted")
     .action(async (flags: { json?: true; watch?: true }) => {
-      const { control } = readFlags(command, common) as { control?: string };
+      const { control } = readFlags(command, asksAll) as { control?: string };
       if (flags.watch) await watch(control, flags.json === true);
       else print(await ask(control), flags.json === true, "");
       done(EXIT_FINE);

@@ -205,7 +205,9 @@ function familiesBroken(
         .filter((family) => !locals.some((address) => familyOf(address) === family))
         .map((family) => {
           const expected = `an IPv${family} address, as ${spell(other)} is`;
-          return { path: [key], at: "value", expected, got: shown(raw[key]) };
+          // A list of endpoints that can be read, or one of them.
+          const got = shown([raw[key]].flat().join(", "));
+          return { path: [key], at: "value", expected, got };
         });
     });
   });

@@ -141,6 +141,32 @@ test("every command's help ends with code 0 and shows an example", async (t) => 
   }
 });
 
+test("help about all commands shows how a relay is started", async (t) => {
+  const { code, stdout } = await new Host(t).run(["--help"]);
+  assert.equal(code, 0);
+  assert.match(stdout, /\nExample:\n {2}culvert relay --local 192\.0\.2\.1 --ingress eth1\n$/);
+});
+
+test("help speaks of other settings by their flags", async (t) => {
+  const { stdout } = await new Host(t).run(["relay", "--help"]);
+  assert.match(stdout, /95 % of\s+--max-tunnels if left out/);
+  assert.match(stdout, /as when --local is\s+anycast/);
+  assert.doesNotMatch(stdout, /maxTunnels|denySources/);
+});
+
+test("a reader of help who goes away ends it quietly", async (t) => {
+  const { child, ended } = new Host(t).start(["help", "relay"]);
+  child.stdout!.destroy();
+  const { code, stderr } = await ended;
+  assert.deepEqual([code, stderr], [0, ""]);
+});
+
+test("an endpoint of the wrong family is named", async (t) => {
+  const ends = ["--local", "2001:db8::5", "--relay", "192.0.2.1", "--tun", "culvert0"];
+  const { stderr } = await new Host(t).run(["gateway", ...ends]);
+  assert.match(stderr, /--local: expected an IPv4 address, as --relay is, got "2001:db8::5"\n/);
+});
+
 test("doctor lists what it found and fails if anything does", async (t) => {
   const host = new Host(t);
   const sick = await host.run(["doctor"]);

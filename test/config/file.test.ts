@@ -196,7 +196,7 @@ test("a gateway has an address for each family of its relays, at most", () => {
   ]);
   accepted(gateway("0.0.0.0", both));
   assert.deepEqual(problems(gateway("192.0.2.9", both)), [
-    "culvert.yaml:1:25 gateways.a.local: expected an IPv6 address, as relay is, got a list",
+    'culvert.yaml:1:25 gateways.a.local: expected an IPv6 address, as relay is, got "192.0.2.9"',
   ]);
   assert.match(problems(gateway("192.0.2.9, 192.0.2.8", "192.0.2.1"))[0]!, /one for each family/);
 });
