@@ -1,6 +1,6 @@
 /** The services of one process: what runs, and when all of it has ended. */
 import { NO_L2TP } from "../config/l2tp.ts";
-import type { Instance } from "../config/systems.ts";
+import type { Instance, L2tpInstance } from "../config/systems.ts";
 import type { L2tpService } from "../runtime/l2tp.ts";
 import type { Service } from "../runtime/service.ts";
 import { complaint, EXIT_FINE, exitCodeOf, type ExitCode } from "./exit.ts";
@@ -36,8 +36,9 @@ export class Running {
   }
 
   async start(instance: Instance): Promise<void> {
-    if (instance.role === "l2tp") this.#l2tp = this.#starters.l2tp(instance.name, instance.config);
-    const service = await (instance.role === "l2tp" ? this.#l2tp! : this.#begin(instance));
+    const service = await (instance.role === "l2tp"
+      ? this.#beginL2tp(instance)
+      : this.#begin(instance));
     if (this.#stopping) return service.stop();
     const entry: Entry = { instance, service, ended: false };
     this.#entries.set(keyOf(instance), entry);
@@ -89,6 +90,13 @@ export class Running {
   #failed(error: unknown): void {
     process.stderr.write(`${complaint(error)}\n`);
     if (this.#code === EXIT_FINE) this.#code = exitCodeOf(error);
+  }
+
+  /** L2TP: whoever asks for it while it starts waits for the same; what failed is tried anew. */
+  #beginL2tp({ name, config }: L2tpInstance): Promise<L2tpService> {
+    const starting = this.#starters.l2tp(name, config);
+    starting.catch(() => (this.#l2tp = undefined));
+    return (this.#l2tp = starting);
   }
 
   #begin(instance: Exclude<Instance, { role: "l2tp" }>): Promise<Service> {

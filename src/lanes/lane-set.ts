@@ -95,10 +95,15 @@ export class LaneSet {
     this.#ports = options.lanes.map(() => new Map());
   }
 
-  /** Starts all lanes; settles when each is at work. */
+  /** Starts all lanes; settles when each is at work, or when one can't be and all have ended. */
   static async start(options: LaneSetOptions): Promise<LaneSet> {
     const set = new LaneSet(options);
-    await Promise.all(options.lanes.map((_, lane) => set.#spawn(lane)));
+    try {
+      await Promise.all(options.lanes.map((_, lane) => set.#spawn(lane)));
+    } catch (error) {
+      await set.stop();
+      throw error;
+    }
     return set;
   }
 

@@ -67,6 +67,7 @@ class RunningGateway implements Service {
   readonly #senders: readonly number[] = [];
   #events: LinkEvents | undefined;
   #stopping: Promise<void> | undefined;
+  #closed = false;
 
   constructor(name: string, config: GatewayConfig) {
     this.#config = config;
@@ -82,6 +83,7 @@ class RunningGateway implements Service {
       replace: true,
       lanes: () => Array.from({ length: config.lanes }, (_, lane) => this.#ports(socket, lane)),
       prime: (commands) => this.#prime(commands),
+      deviceName: () => this.#devices[0]?.name,
       device: (punt) => this.#listeners?.hear(punt.octets),
     });
     const { tale } = this.#reception;
@@ -95,7 +97,7 @@ class RunningGateway implements Service {
       }
     } catch (error) {
       this.#closeAll();
-      this.#reception.abandon();
+      void this.#reception.abandon();
       throw error;
     }
     void this.ended.then(() => this.#closeAll());
@@ -107,8 +109,8 @@ class RunningGateway implements Service {
       if (this.#downstream.length > 0) this.#events = watchLinks(() => this.#refresh());
       this.#refresh();
     } catch (error) {
+      await this.#reception.abandon();
       this.#closeAll();
-      this.#reception.abandon();
       throw error;
     }
     warnOfRobustness(this.#config.robustness, this.#reception.tale);
@@ -137,7 +139,10 @@ class RunningGateway implements Service {
     await this.ended;
   }
 
+  /** Closes what no lane has in use any more. Safe to call twice. */
   #closeAll(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#events?.close();
     this.#listeners?.close();
     for (const one of this.#downstream) one.close();

@@ -69,6 +69,7 @@ class RunningReceiver implements Service {
         commands.config(CONFIG_SINK_LIMIT, Math.min(config.count ?? 0, LIMIT_MAX));
         if (to) commands.sinkName(to);
       },
+      deviceName: () => undefined,
       device: () => {},
     });
     this.ended = this.#reception.tale.ended;
@@ -79,7 +80,7 @@ class RunningReceiver implements Service {
     try {
       await this.#reception.start();
     } catch (error) {
-      this.#reception.abandon();
+      await this.#reception.abandon();
       await this.#close();
       throw error;
     }

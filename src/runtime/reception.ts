@@ -26,6 +26,7 @@ import { AmtGateway, type GatewayState } from "../protocols/amt/gateway.ts";
 import type { Candidate } from "../protocols/driad/candidates.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import type { ControlSocket } from "./amt-socket.ts";
+import { failureOf } from "./device-gone.ts";
 import { Driver } from "./driver.ts";
 import type { RelayPlan } from "./relay-plan.ts";
 import { RoamingGateway, type RoamingInput, type RoamingOutput } from "./roaming.ts";
@@ -63,6 +64,8 @@ export interface ReceptionOptions {
   lanes(): readonly LanePorts[];
   /** Values that a lane which starts must have besides its tables. */
   prime(commands: CommandWriter): void;
+  /** The device that lanes deliver to, if there is one. */
+  deviceName(): string | undefined;
   /** A packet that the host sent to the device. */
   device(punt: Punt): void;
   /** Whether a lane that dies is replaced. */
@@ -120,7 +123,7 @@ export class Reception {
       lanes: this.#options.lanes(),
       prime: (_lane, commands) => this.#prime(commands),
       punt: (_lane, punt) => this.#punt(punt),
-      failed: (reason) => this.tale.end(reason),
+      failed: (reason) => void this.#fail(reason),
     });
     const { note } = this.#options.plan;
     if (note !== undefined) this.tale.warn(note);
@@ -164,11 +167,18 @@ export class Reception {
   }
 
   /** Ends without a word to the relay, as when the start failed. */
-  abandon(): void {
+  async abandon(): Promise<void> {
     clearInterval(this.#silence);
     this.#options.plan.directory?.close();
     this.#driver.close();
+    if (this.#lanes) await this.#lanes.stop();
     this.socket.close();
+  }
+
+  /** The lanes cannot go on: none of them has a descriptor in use when the end is told. */
+  async #fail(reason: Error): Promise<void> {
+    await this.#lanes?.stop();
+    this.tale.end(failureOf(reason, this.#options.deviceName()));
   }
 
   status(): ServiceStatus {

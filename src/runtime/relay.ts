@@ -37,6 +37,7 @@ import {
 } from "../protocols/amt/relay.ts";
 import { readHead } from "../wire/icmp.ts";
 import { AmtSocket, innerMtu, tunnelMtu } from "./amt-socket.ts";
+import { failureOf } from "./device-gone.ts";
 import { Driver } from "./driver.ts";
 import { RelayIcmp } from "./icmp.ts";
 import { warnOfRobustness } from "./listeners.ts";
@@ -156,13 +157,14 @@ class RunningRelay implements Service {
         })),
         prime: (lane, commands) => this.#prime(lane, commands),
         punt: (lane, punt) => this.#punt(lane, punt),
-        failed: (reason) => void this.#end(reason),
+        failed: (reason) => void this.#end(failureOf(reason, this.#config.tun)),
       });
       warnOfRobustness(this.#config.robustness, this.#tale);
       // Tunnels may have come while some lanes were still on their way.
       this.#lanes.flush();
       if (this.#config.pathMtuDiscovery) this.#icmp.listen();
     } catch (error) {
+      await this.#lanes?.stop();
       this.#close();
       throw error;
     }

@@ -187,6 +187,29 @@ test("where a lane must not be replaced, its death ends the service", async () =
   await bed.close();
 });
 
+test("where one lane can't start, those that did have ended when that is told", async () => {
+  const descriptors = (): number => readdirSync("/proc/self/fd").length;
+  await (await makeBed()).close();
+  const before = descriptors();
+  const amt = openUdp({ local: { address: "127.0.0.1", port: 0 } });
+  const failures: Error[] = [];
+  const inlets = [{ kind: "socket", fd: amt.fd, frame: FRAME_IP }] as const;
+  const lane = { role: "relay", inlets, outlet: "socket" } as const;
+  const starting = LaneSet.start({
+    replace: true,
+    lanes: [lane, lane],
+    prime(number) {
+      if (number === 1) throw new Error("nothing to prime it with");
+    },
+    punt() {},
+    failed: (reason) => failures.push(reason),
+  });
+  await assert.rejects(starting, /nothing to prime it with/);
+  close(amt.fd);
+  await until(() => descriptors() <= before);
+  assert.deepEqual(failures, []);
+});
+
 test("starting, killing and stopping lanes leaks no descriptor", async () => {
   const descriptors = (): number => readdirSync("/proc/self/fd").length;
   await (await makeBed()).close();

@@ -1,0 +1,14 @@
+/** What to tell of lanes that failed over a device, which cannot know why it no longer answers. */
+import { CulvertError } from "../core/errors.ts";
+import { findLink } from "../os/link.ts";
+
+/** The device of a service is not there any more. */
+export class DeviceGoneError extends CulvertError {
+  readonly code = "CULVERT_DEVICE_GONE";
+}
+
+/** Why the lanes failed that had this device, if any: what they say, unless it is gone. */
+export function failureOf(reason: Error, device: string | undefined): Error {
+  if (device === undefined || findLink(device)) return reason;
+  return new DeviceGoneError(`device ${device} is gone: expected that nobody deletes it`);
+}
