@@ -1,5 +1,6 @@
 // Whether datagrams fit the tunnels (RFC 7450 §5.3.3.6.2). One that is too large for a tunnel is cut
-// into IPv4 fragments, or dropped if it must not be; then control is shown it, to tell its source.
+// into IPv4 fragments, or dropped if it must not be; then control is shown it, to tell its source. So
+// is each datagram of a super-packet.
 import { AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
@@ -7,6 +8,8 @@ import {
   CONFIG_LEAST_MTU,
   CONFIG_NOTED,
   CONFIG_TUNNEL_MTU,
+  ITEM_CUT,
+  ITEM_CUTS,
   ITEM_FRAGMENTS,
   ITEM_KEY,
   ITEM_KIND,
@@ -16,6 +19,7 @@ import {
   ITEM_PIECE,
   ITEM_PIECES,
   ITEM_SEGMENTS,
+  ITEM_SEGMENT_FRAGMENTS,
   KEY_ANY_SOURCE,
   KEY_KIND,
   KEY_SOURCE,
@@ -26,7 +30,7 @@ import {
   TRAIN_LENGTH_MAX,
   TX_STAGING,
 } from "../layout/arena";
-import { IPV4_DF, IPV4_FRAGMENT, IPV4_OFFSET_MASK, UDP_CHECKSUM } from "../layout/ip";
+import { IPV4_DF, IPV4_FRAGMENT, IPV4_OFFSET_MASK, UDP_CHECKSUM, UDP_HEADER } from "../layout/ip";
 import {
   VERDICT_FORWARDED,
   VERDICT_INNER_LENGTH,
@@ -55,13 +59,27 @@ export function leastMtu(): u32 {
 
 /** The datagrams that an item stands for: a super-packet is those that it was made of. */
 export function datagramsOf(item: usize): u32 {
-  return load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS ? load<u32>(item, ITEM_PIECES) : 1;
+  const kind = load<u32>(item, ITEM_KIND);
+  if (kind == ITEM_SEGMENTS) return load<u32>(item, ITEM_PIECES);
+  if (kind != ITEM_SEGMENT_FRAGMENTS) return 1;
+  const cuts = load<u32>(item, ITEM_CUTS);
+  return (load<u32>(item, ITEM_PIECES) + cuts - 1) / cuts;
+}
+
+/** How many of them leave in fragments. */
+export function fragmentedOf(item: usize): u32 {
+  const kind = load<u32>(item, ITEM_KIND);
+  if (kind == ITEM_FRAGMENTS) return 1;
+  if (kind != ITEM_SEGMENT_FRAGMENTS) return 0;
+  // The last segment may be so short that it leaves whole.
+  const cuts = load<u32>(item, ITEM_CUTS);
+  return datagramsOf(item) - <u32>(load<u32>(item, ITEM_PIECES) % cuts == 1);
 }
 
 /** The length of the largest datagram that an item stands for. */
 export function datagramLength(item: usize): u32 {
   const length = load<u32>(item, ITEM_LENGTH);
-  if (load<u32>(item, ITEM_KIND) != ITEM_SEGMENTS) return length;
+  if (!isSuper(item)) return length;
   const headers = udpHeaders(<usize>load<u32>(item, ITEM_PACKET), length);
   return min<u32>(headers + load<u32>(item, ITEM_PIECE), length);
 }
@@ -76,9 +94,7 @@ export function fitLane(item: usize, least: u32): i32 {
 /** Sees to it that every piece of an item is at most `mtu` octets long. Returns the verdict. */
 export function fit(item: usize, mtu: u32): i32 {
   const length = load<u32>(item, ITEM_LENGTH);
-  if (load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS)
-    return datagramLength(item) > mtu ? VERDICT_TOO_BIG : VERDICT_FORWARDED;
-  if (length <= mtu) return VERDICT_FORWARDED;
+  if (datagramLength(item) <= mtu) return VERDICT_FORWARDED;
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   if (mustStayWhole(packet)) return VERDICT_TOO_BIG;
   // A fragment that ends behind the largest datagram would overflow its pieces' offsets.
@@ -87,10 +103,28 @@ export function fit(item: usize, mtu: u32): i32 {
   const header = ipv4HeaderLength(packet);
   if (mtu < header + 8) return VERDICT_TOO_BIG;
   const piece = (mtu - header) & ~7;
+  if (isSuper(item)) {
+    const size = load<u32>(item, ITEM_PIECE);
+    const segments = datagramsOf(item);
+    const cuts = (UDP_HEADER + size + piece - 1) / piece;
+    const last = length - header - (segments - 1) * size; // the last segment's IP payload
+    store<u32>(item, ITEM_SEGMENT_FRAGMENTS, ITEM_KIND);
+    const lastCuts = header + last <= mtu ? 1 : (last + piece - 1) / piece;
+    store<u32>(item, (segments - 1) * cuts + lastCuts, ITEM_PIECES);
+    store<u32>(item, piece, ITEM_CUT);
+    store<u32>(item, cuts, ITEM_CUTS);
+    return VERDICT_FORWARDED;
+  }
   store<u32>(item, ITEM_FRAGMENTS, ITEM_KIND);
   store<u32>(item, (length - header + piece - 1) / piece, ITEM_PIECES);
   store<u32>(item, piece, ITEM_PIECE);
   return VERDICT_FORWARDED;
+}
+
+/** True for an item that stands for several UDP datagrams. */
+function isSuper(item: usize): bool {
+  const kind = load<u32>(item, ITEM_KIND);
+  return kind == ITEM_SEGMENTS || kind == ITEM_SEGMENT_FRAGMENTS;
 }
 
 /** True for what no router may fragment. */
@@ -110,7 +144,7 @@ function note(item: usize): void {
   if (noted & bit) return;
   let packet = <usize>load<u32>(item, ITEM_PACKET);
   const length = datagramLength(item);
-  if (load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS) {
+  if (isSuper(item)) {
     // Nothing is staged yet.
     putSegment(item, 0, ARENA_TX + TX_STAGING, length);
     packet = ARENA_TX + TX_STAGING;

@@ -61,7 +61,7 @@ import { frameHeader, hasVnet, linkHeader, rxLength, rxPacket } from "../batch";
 import { isMembership } from "./control";
 import { count, tally } from "../counters";
 import { ipv4HeaderLength, isIpv4, keyOf, udpHeaders } from "../datagram";
-import { complete, datagramsOf, fitLane, leastMtu } from "./fit";
+import { complete, datagramsOf, fitLane, fragmentedOf, leastMtu } from "./fit";
 import { framePacket, frameRoom } from "../packet-ring";
 import { elect } from "./ingress";
 import { punt } from "../punt";
@@ -185,8 +185,10 @@ function resolve(items: usize, end: usize, ingress: u32, now: u32): void {
     count(STAGE_INGEST, verdict, datagrams);
     if (verdict != VERDICT_FORWARDED) continue;
     const kind = load<u32>(item, ITEM_KIND);
-    if (kind == ITEM_SEGMENTS) tally(TALLY_SEGMENTED, 1);
-    if (kind == ITEM_FRAGMENTS) tally(TALLY_FRAGMENTED, 1);
+    if (kind != ITEM_WHOLE) {
+      if (kind != ITEM_FRAGMENTS) tally(TALLY_SEGMENTED, 1);
+      tally(TALLY_FRAGMENTED, fragmentedOf(item));
+    }
     if (load<u32>(item, ITEM_PARTIAL)) complete(item);
     if (!routeEnqueue(route, <u32>item, ITEM_NEXT)) continue;
     routeSetNext(route, 0);

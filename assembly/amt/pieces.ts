@@ -1,6 +1,14 @@
 // Datagrams that leave in several pieces: super-packets as the UDP datagrams they stand for, large
-// ones as IPv4 fragments (RFC 791 §3.2).
-import { ITEM_LENGTH, ITEM_PACKET, ITEM_PIECE, ITEM_PIECES } from "../layout/arena";
+// ones as IPv4 fragments (RFC 791 §3.2), and the large segments of super-packets as both: piece N is
+// then fragment N modulo ITEM_CUTS of segment N over ITEM_CUTS.
+import {
+  ITEM_CUT,
+  ITEM_CUTS,
+  ITEM_LENGTH,
+  ITEM_PACKET,
+  ITEM_PIECE,
+  ITEM_PIECES,
+} from "../layout/arena";
 import {
   IPV4_CHECKSUM,
   IPV4_FRAGMENT,
@@ -10,12 +18,14 @@ import {
   IPV4_TOTAL_LENGTH,
   IPV6_HEADER,
   IPV6_PAYLOAD_LENGTH,
+  PROTOCOL_UDP,
+  UDP_CHECKSUM,
   UDP_HEADER,
   UDP_LENGTH,
 } from "../layout/ip";
-import { checksum } from "../checksum";
+import { checksum, fold, sumWords } from "../checksum";
 import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "../datagram";
-import { putUdpChecksum } from "../transport";
+import { pseudoSum, putUdpChecksum } from "../transport";
 
 const OPTION_END = 0;
 const OPTION_NOP: u8 = 1;
@@ -53,6 +63,57 @@ export function putFragment(item: usize, piece: u32, to: usize, length: u32): vo
   const field = be16(packet + IPV4_FRAGMENT) + ((piece * size) >> 3);
   storeBe16(to + IPV4_FRAGMENT, last ? field : field | IPV4_MF);
   finishIpv4(to, length);
+}
+
+/** Octets of fragment `piece` of a super-packet's segments, with its header. */
+export function segmentFragmentLength(item: usize, piece: u32): u32 {
+  const ip = ipv4HeaderLength(<usize>load<u32>(item, ITEM_PACKET));
+  const cuts = load<u32>(item, ITEM_CUTS);
+  const rest = UDP_HEADER + segmentPayload(item, ip, piece / cuts);
+  const cut = load<u32>(item, ITEM_CUT);
+  const left = ip + rest - (piece % cuts) * cut;
+  // A last segment that fits as a whole may be a little longer than a fragment.
+  return piece + 1 == load<u32>(item, ITEM_PIECES) ? left : min<u32>(left, ip + cut);
+}
+
+/** Writes fragment `piece` of an IPv4 super-packet's segments: `length` octets with header. */
+export function putSegmentFragment(item: usize, piece: u32, to: usize, length: u32): void {
+  const packet = <usize>load<u32>(item, ITEM_PACKET);
+  const ip = ipv4HeaderLength(packet);
+  const cuts = load<u32>(item, ITEM_CUTS);
+  const segment = piece / cuts;
+  const at = (piece % cuts) * load<u32>(item, ITEM_CUT); // in the segment's IP payload
+  const payload = segmentPayload(item, ip, segment);
+  const from = packet + ip + UDP_HEADER + segment * load<u32>(item, ITEM_PIECE);
+  memory.copy(to, packet, ip);
+  if (at == 0) {
+    memory.copy(to + ip, packet + ip, UDP_HEADER);
+    memory.copy(to + ip + UDP_HEADER, from, length - ip - UDP_HEADER);
+    putSegmentUdp(to, to + ip, from, payload);
+  } else {
+    memory.copy(to + ip, from + at - UDP_HEADER, length - ip);
+    dropOptions(to, ip);
+  }
+  storeBe16(to + IPV4_ID, be16(to + IPV4_ID) + segment);
+  const more = at + length - ip < <u32>UDP_HEADER + payload;
+  const field = be16(packet + IPV4_FRAGMENT) + (at >> 3);
+  storeBe16(to + IPV4_FRAGMENT, more ? field | IPV4_MF : field);
+  finishIpv4(to, length);
+}
+
+/** Octets of UDP payload in a segment of an IPv4 super-packet with `ip` octets of IP header. */
+function segmentPayload(item: usize, ip: u32, segment: u32): u32 {
+  const size = load<u32>(item, ITEM_PIECE);
+  return min(size, load<u32>(item, ITEM_LENGTH) - ip - UDP_HEADER - segment * size);
+}
+
+/** Sets length and checksum of a UDP header whose payload, `length` octets at `from`, is elsewhere. */
+function putSegmentUdp(packet: usize, udp: usize, from: usize, length: u32): void {
+  storeBe16(udp + UDP_LENGTH, UDP_HEADER + length);
+  store<u16>(udp, 0, UDP_CHECKSUM);
+  const own = fold(<u64>sumWords(udp, UDP_HEADER) + sumWords(from, length));
+  const sum = ~pseudoSum(packet, PROTOCOL_UDP, UDP_HEADER + length, own) & 0xffff;
+  storeBe16(udp + UDP_CHECKSUM, sum == 0 ? 0xffff : sum);
 }
 
 /** Sets length and checksum of an IPv4 header whose other fields are right. */

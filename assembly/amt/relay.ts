@@ -26,6 +26,7 @@ import {
   ITEM_PACKET,
   ITEM_PIECE,
   ITEM_PIECES,
+  ITEM_SEGMENT_FRAGMENTS,
   ITEM_WHOLE,
   STAGE_EGRESS,
   STAGE_RECEIVED,
@@ -73,7 +74,7 @@ import { absolute } from "../batch";
 import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
 import { count } from "../counters";
 import { ecnOf, ipv4HeaderLength, takeHop, udpHeaders } from "../datagram";
-import { putFragment, putSegment } from "./pieces";
+import { putFragment, putSegment, putSegmentFragment, segmentFragmentLength } from "./pieces";
 import {
   routeCount,
   routeDequeueAll,
@@ -244,6 +245,7 @@ function messageLength(item: usize, piece: u32): u32 {
   const length = load<u32>(item, ITEM_LENGTH);
   const kind = load<u32>(item, ITEM_KIND);
   if (kind == ITEM_WHOLE) return length + AMT_DATA_DATAGRAM;
+  if (kind == ITEM_SEGMENT_FRAGMENTS) return segmentFragmentLength(item, piece) + AMT_DATA_DATAGRAM;
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   const header =
     kind == ITEM_FRAGMENTS ? ipv4HeaderLength(packet) : <u32>udpHeaders(packet, length);
@@ -261,6 +263,8 @@ function putPiece(item: usize, piece: u32, to: usize, length: u32): void {
     memory.copy(datagram, packet, length);
   } else if (kind == ITEM_FRAGMENTS) {
     putFragment(item, piece, datagram, length);
+  } else if (kind == ITEM_SEGMENT_FRAGMENTS) {
+    putSegmentFragment(item, piece, datagram, length);
   } else {
     putSegment(item, piece, datagram, length);
   }

@@ -7,8 +7,6 @@ import {
   CONFIG_LEAST_MTU,
   CURSOR_FIRST,
   CURSOR_MTU,
-  ITEM_FRAGMENTS,
-  ITEM_KIND,
   ITEM_NEXT,
   STAGE_EGRESS,
   STAGE_RECEIVED,
@@ -17,7 +15,7 @@ import {
 } from "../layout/arena";
 import { VERDICT_FORWARDED } from "../layout/verdict";
 import { count, tally } from "../counters";
-import { datagramLength, datagramsOf, fit, laneMtu } from "./fit";
+import { datagramLength, datagramsOf, fit, fragmentedOf, laneMtu } from "./fit";
 import { routeCount, routeList, TUNNEL_LENGTH, tunnelAt } from "./routes";
 
 /** The largest inner datagram of a tunnel. */
@@ -84,7 +82,7 @@ function keepFitting(route: usize, first: usize, mtu: u32): usize {
       count(STAGE_EGRESS, verdict, copies);
       continue;
     }
-    if (isReduced && load<u32>(item, ITEM_KIND) == ITEM_FRAGMENTS) tally(TALLY_REDUCED, 1);
+    if (isReduced) tally(TALLY_REDUCED, fragmentedOf(item));
     if (last) store<u32>(last, <u32>item, ITEM_NEXT);
     else kept = item;
     last = item;

@@ -168,17 +168,20 @@ export const RX_ITEMS = 0xc60000; // ITEM [RX_CAPACITY], after the slots
 export const ITEM_NEXT = 0; // u32: address of the next item of the same route, 0 for none
 export const ITEM_PACKET = 4; // u32: address of the IP header
 export const ITEM_LENGTH = 8; // u32: octets of the datagram
-export const ITEM_KIND = 12; // u32: ITEM_WHOLE, ITEM_SEGMENTS, ITEM_FRAGMENTS
+export const ITEM_KIND = 12; // u32: ITEM_WHOLE and those after it
 export const ITEM_PIECES = 16; // u32: datagrams that it leaves as
 export const ITEM_PIECE = 20; // u32: octets of payload in each piece but the last
 export const ITEM_HASH = 24; // u32: hash of ITEM_KEY
 export const ITEM_PARTIAL = 28; // u32: checksum start << 16 | offset to complete, 0 for none
 export const ITEM_KEY = 32; // KEY_LENGTH octets
 export const ITEM_ROUTE = 72; // u32: address of the route, 0 for none
+export const ITEM_CUT = 76; // u32: octets of payload in each fragment of a segment but the last
+export const ITEM_CUTS = 80; // u32: fragments of each segment but the last
 export const ITEM_SHIFT = 7; // 128 octets: two cache lines
 export const ITEM_WHOLE = 0;
 export const ITEM_SEGMENTS = 1; // a super-packet: pieces are UDP datagrams of ITEM_PIECE payload
 export const ITEM_FRAGMENTS = 2; // larger than the tunnel's MTU: pieces are IPv4 fragments
+export const ITEM_SEGMENT_FRAGMENTS = 3; // a super-packet: pieces are its segments' IPv4 fragments
 
 /** What a port puts before a packet. */
 export const FRAME_VNET = 0; // virtio_net_hdr, then the IP datagram

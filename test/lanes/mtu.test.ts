@@ -15,11 +15,13 @@ import {
   STAGE_EGRESS,
   STAGE_INGEST,
   STAGE_RECEIVED,
+  TALLY_FRAGMENTED,
   TALLY_MESSAGES,
   TALLY_NOTED,
   TALLY_REDUCED,
 } from "../../assembly/layout/arena.ts";
 import { VERDICT_FORWARDED, VERDICT_TOO_BIG } from "../../assembly/layout/verdict.ts";
+import { cut } from "../../src/engine/reference/offload.ts";
 import { ECONNREFUSED, EINVAL, EMSGSIZE } from "../../src/os/errno.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
 import { makeBed, type Bed } from "./bed.ts";
@@ -105,6 +107,66 @@ test("each tunnel gets what its own MTU has room for, in order, however they are
     const egress = bed.ledger().stages[STAGE_EGRESS]!;
     assert.equal(egress[VERDICT_TOO_BIG], lost);
     assert.equal(egress[STAGE_RECEIVED], egress[VERDICT_FORWARDED]! + lost);
+  }
+});
+
+test("each datagram of a super-packet is cut or dropped as if it had come alone (RFC 7450 §5.3.3.6.2)", (t) => {
+  const seed = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 31));
+  t.diagnostic(`SEED=${seed}`);
+  const random = new SeededEntropy(seed);
+  const options = Uint8Array.from([0x44, 8, 5, 0, 0, 0, 0, 0, 0x94, 4, 0, 0]); // one is copied
+  for (let turn = 0; turn < 40; turn++) {
+    const tunnels = Array.from({ length: 1 + random.below(6) }, () => ({
+      mtu: random.pick([0, 0, 1_400, 1_250, 600, 100, 28, 27]),
+      flows: random.pick([[FLOW], [FLOW, FLOW_6]]),
+    }));
+    const [merged, single] = [0, 1].map(() => relaying(tunnels, FRAME_VNET, turn % 2 === 0));
+    const expected = tunnels.map((): string[] => []);
+    let datagrams = 0;
+    for (let i = random.below(12); i >= 0; i--) {
+      const flow = random.pick([FLOW, FLOW, FLOW_6]);
+      const size = random.pick([1, 100, 572, 580, 1_222, 1_400, 1_442, 1_443, 1_472, 4_000]);
+      const many = 1 + random.below(Math.min(40, Math.floor(64_000 / size)));
+      const df = random.below(3) === 0;
+      // Of what must stay whole, a short last one would be dropped with those before it.
+      const length = many * size - (df || flow === FLOW_6 ? 0 : random.below(size));
+      const giant = udpDatagram({
+        ...flow,
+        payload: pattern(length, i),
+        df,
+        id: random.pick([7, 65_530]),
+        ...(random.below(3) === 0 && { options }),
+      });
+      // The pseudo-header's part, as the kernel has it.
+      new DataView(giant.buffer).setUint16(giant.length - length - 2, 0x1111);
+      merged!.inner.arrivals.push({ octets: vnet(giant, { flags: 1, type: 5, size }) });
+      for (const octets of cut({ octets: giant, ip: 0, size })) {
+        single!.inner.arrivals.push({ octets: vnet(octets) });
+        datagrams++;
+        if (octets[0] === 0x48) continue; // the oracle knows no options
+        for (const [tunnel, { mtu, flows }] of tunnels.entries())
+          if (flows.includes(flow))
+            expected[tunnel]!.push(...(tunnelled(octets, mtu || MTU) ?? []).map(hex));
+      }
+    }
+    merged!.socket.room = random.below(200);
+    merged!.run();
+    merged!.socket.room = Infinity;
+    merged!.socket.becomeWritable();
+    for (const bed of [merged!, single!]) bed.run();
+    const [got, alone] = [sent(merged!), sent(single!)];
+    for (const [tunnel, pieces] of expected.entries())
+      for (const start of ["45", "48", "6"]) {
+        const kept = (list: string[] | undefined): string[] =>
+          (list ?? []).filter((one) => one.startsWith(start));
+        assert.deepEqual(kept(got.get(1 + tunnel)), kept(alone.get(1 + tunnel)));
+        if (start !== "48") assert.deepEqual(kept(got.get(1 + tunnel)), kept(pieces));
+      }
+    const [of, ofSingle] = [merged!.ledger(), single!.ledger()];
+    assert.deepEqual(of.stages, ofSingle.stages);
+    assert.equal(of.stages[STAGE_INGEST]![STAGE_RECEIVED], datagrams);
+    for (const tally of [TALLY_FRAGMENTED, TALLY_REDUCED])
+      assert.equal(of.tallies[tally], ofSingle.tallies[tally]);
   }
 });
 
