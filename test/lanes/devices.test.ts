@@ -9,7 +9,7 @@ import { LaneSet } from "../../src/lanes/lane-set.ts";
 import { SOCK_RAW, close, recv, sendTo, socket } from "../../src/os/libc.ts";
 import { readLink, setSysctl, setUp } from "../../src/os/link.ts";
 import { encodeSockaddr } from "../../src/os/sockaddr.ts";
-import { openTun } from "../../src/os/tun.ts";
+import { closeTuns, openTun } from "../../src/os/tun.ts";
 import { openUdp } from "../../src/os/udp.ts";
 import { planOf } from "../l2tp/desk.ts";
 import { enterNamespace, kernelTest, removeLink } from "../os/namespace.ts";
@@ -21,6 +21,10 @@ const SOCKET = 1;
 const HOST = "127.0.0.1";
 /** Frames of one device that are under way at once, at most. */
 const BURST = 4;
+/** Devices that come, go or carry frames at once. */
+const AT_ONCE = 98;
+/** Of the devices, that they may end together. */
+const GROUP = 1;
 
 /** One device; its number is that of its port, its session and, plus BASE_ID, of its identifier. */
 interface Device {
@@ -139,40 +143,51 @@ class Bed {
     }
   }
 
-  /** Waits until all that was pushed through a device has come out on both sides. */
-  async arrived(device: Device): Promise<void> {
-    for (;;) {
-      this.take();
-      const inward = readSession(this.set.arena(0), device.number)?.rxPackets;
-      if (device.outward === device.sentOutward && inward === device.sentInward) return;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
+  /** Waits until all that was pushed through devices has come out on both sides. */
+  async arrived(...devices: readonly Device[]): Promise<void> {
+    for (const device of devices) while (!this.#isThrough(device)) await pause();
+  }
+
+  #isThrough(device: Device): boolean {
+    this.take();
+    const inward = readSession(this.set.arena(0), device.number)?.rxPackets;
+    return device.outward === device.sentOutward && inward === device.sentInward;
   }
 
   async end(): Promise<void> {
     await this.set.stop();
     for (const fd of [this.#tunnel.fd, this.#peer.fd, this.#raw]) close(fd);
-    for (const { fd } of this.devices) close(fd);
+    // Closed one by one, each would take the kernel some 20 ms.
+    closeTuns(
+      this.devices.map(({ fd }) => fd),
+      GROUP,
+    );
   }
+}
+
+/** Lets the lane have the processor. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 kernelTest("a thousand TAPs in a lane: many come and go, and the others lose nothing", async () => {
   const bed = await Bed.make(1_000);
   const [steady, others] = [bed.devices.slice(0, 20), bed.devices.slice(20)];
   for (const device of steady) bed.push(device);
-  for (const device of steady) await bed.arrived(device);
-  for (let at = 0; at < others.length; at += 20) {
-    const some = others.slice(at, at + 20);
+  await bed.arrived(...steady);
+  for (let at = 0; at < others.length; at += AT_ONCE) {
+    const some = others.slice(at, at + AT_ONCE);
     for (const device of steady) bed.push(device);
     const closed = Promise.all(some.map((device) => bed.close(device)));
-    for (const device of steady) await bed.arrived(device);
+    await bed.arrived(...steady);
     await closed;
     for (const device of some) bed.open(device);
   }
   // Each that came back carries frames, as one that never left.
-  for (const device of bed.devices) {
-    bed.push(device);
-    await bed.arrived(device);
+  for (let at = 0; at < bed.devices.length; at += AT_ONCE) {
+    const some = bed.devices.slice(at, at + AT_ONCE);
+    for (const device of some) bed.push(device);
+    await bed.arrived(...some);
   }
   assert.deepEqual(bed.set.status(), [{ lane: 0, state: "running", restarts: 0 }]);
   assert.deepEqual([bed.lost, bed.failures], [[], []]);
@@ -183,7 +198,7 @@ kernelTest("devices that somebody deletes are told of, and all others go on", as
   const bed = await Bed.make(30);
   const [gone, left] = [bed.devices.slice(0, 3), bed.devices.slice(3)];
   for (const { name } of gone) removeLink(name);
-  while (bed.lost.length < gone.length) await new Promise((resolve) => setImmediate(resolve));
+  while (bed.lost.length < gone.length) await pause();
   assert.deepEqual(
     bed.lost.sort((a, b) => a - b),
     gone.map(({ number }) => number),
@@ -207,7 +222,7 @@ kernelTest("a lane that is replaced has the ports that were open, and no other",
   const last = left.pop()!;
   while (bed.set.status()[0]!.restarts === 0) {
     bed.push(last);
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await pause();
   }
   for (const device of left) {
     bed.push(device);
