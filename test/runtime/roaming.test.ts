@@ -205,6 +205,17 @@ test("a relay in use that sets L is left once there is another (RFC 8777 §2.5.5
   assert.equal(world.relay, at(2).address);
 });
 
+test("a relay that sets L has answered, and is asked no sooner than it wants", () => {
+  const world = new World();
+  const only = world.add(1);
+  world.candidates = [candidate(1, true)];
+  world.start();
+  world.run(10_000);
+  only.relay.handle({ kind: "drain" }, world.now);
+  world.run(180_000);
+  assert.equal(only.got.filter((type) => type === REQUEST).length, 2);
+});
+
 test("a relay that dies is replaced within 10 s, and not chosen again soon (RFC 8777 §2.5.4.1)", () => {
   for (let seed = 0; seed < 50; seed++) {
     const world = new World(seed);

@@ -424,3 +424,63 @@ test("once all is quiet, each source that is wanted comes from one relay, whatev
     100,
   );
 });
+
+test("sources that want a relay back while its tunnel is left share the tunnel that follows", () => {
+  for (let away = 0; away <= 6_000; away += 250) {
+    const world = new World(away);
+    world.records = { [S1]: [1], [S2]: [1], [S3]: [1] };
+    world.join(G1, include(S1));
+    world.run(10_000);
+    world.join(G1, NOTHING);
+    world.run(10_000 + away);
+    world.join(G1, include(S2));
+    world.join(G2, include(S3));
+    world.run(10_000 + away + 4_000);
+    assert.deepEqual([world.relayOf(G1, S2), world.relayOf(G2, S3)], [1, 1], `${away} ms`);
+  }
+});
+
+test("where one tunnel to a relay is left and another is in use, a source gets the one in use", () => {
+  for (let away = 0; away <= 6_000; away += 250) {
+    const world = new World(away);
+    world.box(4).advertises = 2;
+    world.box(4).restart();
+    world.records = { [S1]: [2], [S2]: [4], [S3]: [2] };
+    world.join(G1, include(S1));
+    world.run(10_000);
+    world.join(G1, NOTHING);
+    world.run(10_000 + away);
+    world.join(G1, include(S2));
+    assert.equal(world.relayOf(G1, S2), 2, `${away} ms`);
+    world.join(G2, include(S3));
+    assert.equal(world.relayOf(G2, S3), 2, `${away} ms`);
+  }
+});
+
+test("a relay that has forgotten us is asked anew as soon as its data stays away, if there is no other", () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const world = new World(seed);
+    world.records = { [S1]: [1] };
+    world.join(G1, include(S1));
+    world.run(1_500);
+    world.box(1).restart();
+    world.run(9_000); // the next Query would come after 20 s
+    assert.equal(world.relayOf(G1, S1), 1, `seed ${seed}`);
+    assertSteady(world);
+  }
+});
+
+test("a relay that is in doubt is no one's choice until it has answered", () => {
+  for (let seed = 0; seed < 20; seed++) {
+    const world = new World(seed);
+    world.records = { [S1]: [1, 2], [S2]: [1, 2] };
+    world.join(G1, include(S1));
+    world.run(1_500);
+    world.box(1).alive = false;
+    while (world.relayOf(G1, S1) !== 2) world.run(world.now + 50);
+    assert.ok(world.now < 10_000);
+    world.join(G2, include(S2));
+    world.run(world.now + 600);
+    assert.equal(world.relayOf(G2, S2), 2, `seed ${seed}`);
+  }
+});
