@@ -69,8 +69,10 @@ async function withBed(body: (bed: Bed) => Promise<void>): Promise<void> {
   const server = new FrameServer({ path: file }, (fd) => {
     programs.come++;
     set.openPort(0, { port: FRAMES, kind: "frames", fd, header: 0 });
+    set.flush();
   });
   set.openPort(0, { port: SOCKET, kind: "raw", fd: tunnel, header: 0 });
+  set.flush();
   await body({ set, peer, file, programs });
   assert.deepEqual(failures, []);
   await set.stop();

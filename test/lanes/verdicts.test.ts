@@ -371,7 +371,9 @@ function named(folder: string): Set<string> {
 }
 
 test("every verdict that the core or a lane can give is provoked above", () => {
-  const possible = new Set(["assembly", "assembly/amt", "src/lanes"].flatMap((at) => [...named(at)]));
+  const possible = new Set(
+    ["assembly", "assembly/amt", "src/lanes"].flatMap((at) => [...named(at)]),
+  );
   const provoked = new Set([...RELAY_CASES, ...GATEWAY_CASES].map(({ gives }) => gives));
   provoked.add(verdict.VERDICT_PUNT_FULL); // by the test of the full punt ring
   provoked.add(verdict.VERDICT_LINK_MTU); // by test/lanes/links.test.ts
