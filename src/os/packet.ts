@@ -39,7 +39,7 @@ import {
   type Step,
 } from "./bpf.ts";
 import { sizeBuffer } from "./buffers.ts";
-import { osError } from "./errno.ts";
+import { EINVAL, osError } from "./errno.ts";
 import {
   SOCK_DGRAM,
   SOCK_RAW,
@@ -128,6 +128,16 @@ export function openPacket(options: PacketOptions): PacketSocket {
     close(fd);
     throw error;
   }
+}
+
+/**
+ * Has a socket of `openPacket` take the packets of another interface, as of one that was made anew.
+ * Throws OsError, with EINVAL for a link whose header is of another length than `linkHeader`.
+ */
+export function rebindPacket(fd: number, link: Link, linkHeader: number): void {
+  if ((linkHeaderLength(link) ?? 0) !== linkHeader)
+    throw osError("bind", EINVAL, link.name, "it is an interface of another kind now");
+  bind(fd, linkName(link.index, ETH_P_ALL), link.name);
 }
 
 /** Frames that found no room in the socket's buffer, or its ring, since the last call. */

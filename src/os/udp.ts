@@ -110,8 +110,7 @@ export function openUdp(options: UdpOptions): UdpSocket {
   try {
     const level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
     if (!v4) setsockopt(fd, level, IPV6_V6ONLY, 1, `IPV6_V6ONLY ${text}`);
-    if (options.device !== undefined)
-      setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, nameOctets(options.device), options.device);
+    if (options.device !== undefined) bindToDevice(fd, options.device);
     if (options.reusePort) setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, 1, `SO_REUSEPORT ${text}`);
     setIpOptions(fd, v4, options, text);
     if (options.zeroChecksum && !v4) trySetsockopt(fd, IPPROTO_UDP, UDP_NO_CHECK6_RX, 1);
@@ -162,6 +161,14 @@ export function openUdpGroup(
     for (const { fd } of sockets) close(fd);
     throw error;
   }
+}
+
+/**
+ * Has a socket take the datagrams of one interface alone. Throws OsError; with EPERM for one that had
+ * another interface, without CAP_NET_RAW.
+ */
+export function bindToDevice(fd: number, device: string): void {
+  setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, nameOctets(device), device);
 }
 
 /** Datagrams that found no room in the socket's buffer so far. */

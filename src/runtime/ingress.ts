@@ -10,20 +10,21 @@ import {
   FRAME_VNET_ETHERNET,
 } from "../../assembly/layout/arena.ts";
 import type { RelayConfig } from "../config/relay.ts";
-import { VNET_LENGTH } from "../../assembly/layout/system.ts";
+import { ETHERNET_LENGTH, VNET_LENGTH } from "../../assembly/layout/system.ts";
 import { familyOf, unspecified, type Address, type Family } from "../core/address.ts";
 import type { Inlet } from "../lanes/plan.ts";
 import { MembershipHost, type HostInput, type HostOutput } from "../membership/host.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { close, put } from "../os/libc.ts";
-import { readLink, setMtu, setQueueLength, setUp } from "../os/link.ts";
-import { openPacket, readPacketDrops } from "../os/packet.ts";
+import { readLink, setMtu, setQueueLength, setUp, type Link } from "../os/link.ts";
+import { openPacket, readPacketDrops, rebindPacket } from "../os/packet.ts";
 import { ringShape } from "../os/packet-ring.ts";
 import { openTun } from "../os/tun.ts";
-import { hasIpv6, openUdp, readUdpDrops } from "../os/udp.ts";
+import { bindToDevice, hasIpv6, openUdp, readUdpDrops } from "../os/udp.ts";
 import { emitMembershipDatagrams, parseMembershipDatagram } from "../wire/membership-datagram.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 import { Driver } from "./driver.ts";
+import { IngressLinks } from "./ingress-links.ts";
 import { Upstream, readIngress } from "./upstream.ts";
 
 /** Octets of kernel buffer for what arrives while the lane sends. */
@@ -80,18 +81,28 @@ function openInterfaces(
   warn: (text: string) => void,
 ): Ingress {
   const links = names.map(readIngress);
-  const inlets = opened((keep) =>
-    Array.from({ length: lanes }, () =>
+  /** What reads each interface. */
+  const taps: Inlet[][] = names.map(() => []);
+  const { inlets, upstream, events } = opened((keep) => {
+    const inlets = Array.from({ length: lanes }, () =>
       names.flatMap((name, i) => {
-        const taps =
+        const own =
           ports === undefined
             ? [keep(openTap(name, useRing))]
             : openPorts(name, ports, lanes, keep);
-        return names.length === 1 ? taps : taps.map((tap) => ({ ...tap, ingress: i + 1 }));
+        taps[i]!.push(...own);
+        return names.length === 1 ? own : own.map((tap) => ({ ...tap, ingress: i + 1 }));
       }),
-    ),
-  );
-  const upstream = new Upstream(links, warn);
+    );
+    const upstream = new Upstream(links, warn);
+    const moved = (i: number, link: Link): void => {
+      for (const tap of taps[i]!)
+        if (ports !== undefined) bindToDevice(tap.fd, link.name);
+        else rebindPacket(tap.fd, link, linkHeaderOf(tap.frame));
+      upstream.move(i, link.index);
+    };
+    return { inlets, upstream, events: new IngressLinks({ links, moved, warn }) };
+  });
   const fds = inlets.flat().map(({ fd }) => fd);
   let lost = 0;
   return {
@@ -106,6 +117,7 @@ function openInterfaces(
     want: (group, filter) => upstream.want(group, filter),
     membership: () => {},
     close() {
+      events.close();
       upstream.close();
       for (const fd of fds.splice(0)) close(fd);
     },
@@ -125,6 +137,11 @@ function openTap(name: string, useRing: boolean): Inlet {
   if (!vnetHeader) return { kind: "socket", fd, frame: bare };
   if (!useRing) return { kind: "socket", fd, frame: vnet };
   return { kind: "socket", fd, frame: vnet, ring: ringShape(readLink(name).mtu, BUFFER) };
+}
+
+/** Octets of link header that a tap's frames were opened with. */
+function linkHeaderOf(frame: number): number {
+  return frame === FRAME_ETHERNET || frame === FRAME_VNET_ETHERNET ? ETHERNET_LENGTH : 0;
 }
 
 /** Sockets of both families for UDP ports of an interface; of each there is one for every lane. */

@@ -5,6 +5,7 @@
 import type { Address } from "../core/address.ts";
 import { CulvertError, OsError } from "../core/errors.ts";
 import type { Millis } from "../core/machine.ts";
+import { isEmpty } from "../membership/filter.ts";
 import { readLink, type Link } from "../os/link.ts";
 import { Joins } from "../os/membership.ts";
 import type { GroupFilter } from "../wire/membership.ts";
@@ -14,13 +15,15 @@ const RETRY: Millis = 10_000;
 
 interface Place {
   readonly name: string;
-  readonly joins: Joins;
+  joins: Joins;
   /** What was refused, the least recently tried first. */
   readonly waiting: Map<Address, GroupFilter>;
 }
 
 export class Upstream {
   readonly #places: readonly Place[];
+  /** What is asked for on every interface. */
+  readonly #wanted = new Map<Address, GroupFilter>();
   readonly #warn: (text: string) => void;
   #retry: NodeJS.Timeout | undefined;
 
@@ -41,20 +44,33 @@ export class Upstream {
 
   /** Asks for this of a group from now on; INCLUDE of nothing leaves it. */
   want(group: Address, filter: GroupFilter): void {
-    for (const place of this.#places) {
-      const { waiting, name } = place;
-      const first = waiting.size === 0;
-      const refusal = ask(place, group, filter);
-      if (refusal === undefined) continue;
-      if (first) this.#warn(`joining ${group} on ${name}: ${refusal.message}; it is tried again`);
-      this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY);
-    }
+    if (isEmpty(filter)) this.#wanted.delete(group);
+    else this.#wanted.set(group, filter);
+    for (const place of this.#places) this.#ask(place, group, filter);
+  }
+
+  /** Interface `i` has come back with another index: all that is wanted is asked for there. */
+  move(i: number, index: number): void {
+    const place = this.#places[i]!;
+    place.joins.close();
+    place.joins = new Joins(index);
+    place.waiting.clear();
+    for (const [group, filter] of this.#wanted) this.#ask(place, group, filter);
   }
 
   /** Leaves everything. */
   close(): void {
     clearTimeout(this.#retry);
     for (const { joins } of this.#places) joins.close();
+  }
+
+  #ask(place: Place, group: Address, filter: GroupFilter): void {
+    const { waiting, name } = place;
+    const first = waiting.size === 0;
+    const refusal = ask(place, group, filter);
+    if (refusal === undefined) return;
+    if (first) this.#warn(`joining ${group} on ${name}: ${refusal.message}; it is tried again`);
+    this.#retry ??= setTimeout(() => this.#tryAgain(), RETRY);
   }
 
   /** Asks for what waits until the first refusal: the next will hardly fare better. */

@@ -125,6 +125,32 @@ kernelTest(
   },
 );
 
+for (const [means, options] of [
+  ["a packet ring", []],
+  ["system calls", ["--ingress-ring", "off"]],
+  ["sockets of its port", ["--ingress-ports", `${PORT}`]],
+] as const)
+  kernelTest(
+    `an ingress interface that is deleted and made anew is taken up again, read by ${means}`,
+    [],
+    async (lab) => {
+      const network = buildNetwork(lab);
+      const { bridge, relay } = network;
+      const daemon = await startRelay(lab, network, "--ingress", "up0", ...options);
+      const listener = await join(lab, network, "232.1.1.1");
+      const source = await send(network.source, "232.1.1.1");
+      await counted(listener, 200);
+      relay.ip("link", "del", "up0");
+      await daemon.program.line(/culvert: relay: ingress up0 is gone/, "stderr", 20_000);
+      lab.connect(relay, "up0", bridge, "s1");
+      bridge.ip("link", "set", "s1", "master", "br0");
+      relay.address("up0", "198.51.100.2/24");
+      await daemon.program.line(/culvert: relay: ingress up0 is up again/, "stderr", 20_000);
+      await counted(listener, listener.progress()!.streams[0]!.received + 500);
+      await source.stop();
+    },
+  );
+
 kernelTest(
   "a bridge is an ingress; its port is refused, and the bridge is named",
   [],

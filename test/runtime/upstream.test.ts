@@ -52,3 +52,22 @@ kernelTest(
     assert.throws(() => readIngress("cv-no-such"), /ENODEV/);
   },
 );
+
+kernelTest("what is wanted is asked for on an interface that was made anew, once", () => {
+  makeVeth(DEVICE, "cv-up-1");
+  const upstream = new Upstream([readIngress(DEVICE)], assert.fail);
+  try {
+    for (const group of ["239.1.1.1", "239.1.1.2"]) upstream.want(group, EVERYTHING);
+    upstream.want("239.1.1.2", NOTHING);
+    removeLink(DEVICE);
+    assert.equal(joined(), 0);
+    makeVeth(DEVICE, "cv-up-1");
+    upstream.move(0, readLink(DEVICE).index);
+    assert.equal(joined(), 1);
+    upstream.want("239.1.1.1", NOTHING);
+    assert.equal(joined(), 0);
+  } finally {
+    upstream.close();
+    removeLink(DEVICE);
+  }
+});
