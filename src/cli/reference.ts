@@ -90,7 +90,8 @@ export async function referencePage(): Promise<string> {
       ' `{"answer":...}` and `{"error":"...","code":"..."}`; `"ask":"reload"` takes nothing.' +
       " Only `culvert run` answers these two.",
     'A request that is not understood is answered with `{"v":' +
-      `${CONTROL_VERSION},"error":"..."}\`. The services are those of \`culvert status --json\`.` +
+      `${CONTROL_VERSION},"error":"..."}\`. The services are those of \`culvert status --json\`;` +
+      " the type `ServiceStatus` of the package says what each of their fields means." +
       " Without `--control` the socket is `ROLE-PID.sock` in `$CULVERT_RUNTIME_DIR` if that is set," +
       " else in `/run/culvert` for root, in `$XDG_RUNTIME_DIR/culvert` for others, or in" +
       " `culvert-UID` of the temporary folder. `culvert status` asks all that it finds in that folder" +

@@ -33,7 +33,11 @@ export const DROPS = [
     "the TTL or hop limit does not allow another hop",
   ),
   row(verdict.VERDICT_NO_ROUTE, "no-route", "nobody asked for this source and group"),
-  row(verdict.VERDICT_NO_MEMBER, "no-member", "every member of the group excludes this source"),
+  row(
+    verdict.VERDICT_NO_MEMBER,
+    "no-member",
+    "nobody whom this lane serves wants this source of the group",
+  ),
   row(
     verdict.VERDICT_TOO_BIG,
     "too-big",

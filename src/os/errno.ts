@@ -37,7 +37,6 @@ export const EPIPE = 32;
 export const EBADFD = 77;
 export const EDESTADDRREQ = 89;
 export const EMSGSIZE = 90;
-export const ENOPROTOOPT = 92;
 export const EOPNOTSUPP = 95;
 export const EADDRINUSE = 98;
 export const EADDRNOTAVAIL = 99;

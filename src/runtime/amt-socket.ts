@@ -19,6 +19,8 @@ const OVERHEAD = { 4: 30, 6: 50 } as const;
 /** What a gateway's control messages leave through: sockets of the families that it uses. */
 export interface ControlSocket {
   readonly locals: readonly Endpoint[];
+  /** Sends that the system refused. */
+  readonly refused: number;
   /** Sends a control message. What the system refuses is counted: the protocol repeats it. */
   send(octets: Uint8Array, to: Endpoint): void;
   close(): void;
@@ -90,6 +92,10 @@ export class GatewaySockets implements ControlSocket {
 
   get locals(): readonly Endpoint[] {
     return this.#sockets.map(({ local }) => local);
+  }
+
+  get refused(): number {
+    return this.#sockets.reduce((sum, { refused }) => sum + refused, 0);
   }
 
   /** What a lane reads of them. */

@@ -47,8 +47,8 @@ class RunningReceiver implements Service {
   #closing: Promise<void> | undefined;
   #counting: NodeJS.Timeout | undefined;
   #timeout: NodeJS.Timeout | undefined;
-  /** It ended by itself, not because it was told to. */
-  #finished = false;
+  /** How far it had come when it ended by itself; undefined when it is told to end. */
+  #cameTo: string | undefined;
 
   constructor(name: string, config: ReceiveConfig, means: ReceiveMeans, plan: RelayPlan) {
     this.#config = config;
@@ -121,7 +121,7 @@ class RunningReceiver implements Service {
   }
 
   #finish(): void {
-    this.#finished = true;
+    this.#cameTo = this.status().state;
     void this.stop();
   }
 
@@ -136,12 +136,13 @@ class RunningReceiver implements Service {
   }
 
   /** Why it is not what was wanted; undefined when it is. */
-  #shortfall(): Error | undefined {
+  #shortfall(cameTo: string): Error | undefined {
     const wanted = this.#config.count ?? 1;
     const got = this.#delivered();
-    return got < wanted
-      ? new ShortfallError(`expected ${wanted} datagrams, got ${got}`)
-      : undefined;
+    if (got >= wanted) return undefined;
+    const datagrams = wanted === 1 ? "datagram" : "datagrams";
+    const why = cameTo === "connected" ? "the relay answers" : "no relay has answered";
+    return new ShortfallError(`expected ${wanted} ${datagrams}, got ${got}; ${why}`);
   }
 
   async #end(): Promise<void> {
@@ -149,7 +150,9 @@ class RunningReceiver implements Service {
     clearTimeout(this.#timeout);
     await this.#reception.stop();
     await this.#close();
-    this.#reception.tale.end(this.#finished ? this.#shortfall() : undefined);
+    this.#reception.tale.end(
+      this.#cameTo === undefined ? undefined : this.#shortfall(this.#cameTo),
+    );
     await this.ended;
   }
 }

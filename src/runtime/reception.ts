@@ -183,8 +183,10 @@ export class Reception {
 
   status(): ServiceStatus {
     const relays = this.#relayStatus();
+    const told = this.tale.status(this.#lanes);
     return {
-      ...this.tale.status(this.#lanes),
+      ...told,
+      counters: { ...told.counters, control_unsent: this.socket.refused },
       state: this.#state,
       local: this.socket.locals,
       ...(relays.length === 1 ? { relay: relays[0]!.relay } : {}),

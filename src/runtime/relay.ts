@@ -177,6 +177,7 @@ class RunningRelay implements Service {
       ...told,
       counters: {
         ...told.counters,
+        control_unsent: this.#places.reduce((sum, { socket }) => sum + socket.refused, 0),
         ingress_lost: this.#ingress.lost,
         upstream_joins_waiting: this.#ingress.waiting,
       },

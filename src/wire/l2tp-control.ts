@@ -13,7 +13,6 @@ import {
 } from "./l2tp.ts";
 
 /** Message types (RFC 3931 §3.1). */
-export const MESSAGE_STOP = 4; // StopCCN
 export const MESSAGE_HELLO = 6;
 export const MESSAGE_ACK = 20; // version 3
 

@@ -33,7 +33,12 @@ interface Receiver {
   readonly exit: Promise<unknown[]>;
 }
 
-function receive(relay: DgramRelay, folder: string, native: boolean, ...more: string[]): Receiver {
+function receive(
+  relay: Pick<DgramRelay, "endpoint">,
+  folder: string,
+  native: boolean,
+  ...more: string[]
+): Receiver {
   const block = path.join(folder, "no-koffi.cjs");
   writeFileSync(block, NO_KOFFI);
   const child = spawn(
@@ -104,4 +109,18 @@ test("a capture is what the command writes to a file that is called one", async 
   assert.equal(packets.length, 100);
   for (const [i, { octets }] of packets.entries())
     assert.ok(payload(i).equals(octets.subarray(28)), `packet ${i}`);
+});
+
+test("a receiver that got too little says whether a relay has answered", async (t) => {
+  const relay = await DgramRelay.start(t);
+  const limits = ["--count", "2", "--timeout", "8"];
+  const late = receive(relay, testFolder(t), true, ...limits);
+  const closed = { endpoint: { address: "127.0.0.1", port: 9 } };
+  const lost = receive(closed, testFolder(t), true, "--timeout", "0.2");
+  assert.deepEqual(await lost.exit, [1, null]);
+  assert.match(lost.said(), /^culvert: expected 1 datagram, got 0; no relay has answered$/m);
+  await relay.joined(GROUP, SOURCE);
+  await relay.deliver(datagram(0), GROUP, SOURCE);
+  assert.deepEqual(await late.exit, [1, null]);
+  assert.match(late.said(), /^culvert: expected 2 datagrams, got 1; the relay answers$/m);
 });
