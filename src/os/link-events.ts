@@ -1,4 +1,5 @@
 /** News of interfaces and their addresses from the kernel (rtnetlink(7)). */
+import { OsError } from "../core/errors.ts";
 import { AF_NETLINK, NETLINK_ROUTE } from "./netlink.ts";
 import { SOCK_RAW, bind, close, recv, socket } from "./libc.ts";
 import { watch } from "./poll.ts";
@@ -17,6 +18,9 @@ const ROOM = 65_536;
 /** Changes come in flocks: what follows within so many milliseconds is told with the first. */
 const GATHER = 50;
 
+/** When a caller who could not read what has changed is called again, in milliseconds. */
+const AGAIN = 1_000;
+
 export interface LinkEvents {
   /** Ends the watch. Safe to call twice. */
   close(): void;
@@ -24,7 +28,8 @@ export interface LinkEvents {
 
 /**
  * Calls back soon after any interface or address of this network namespace has changed; what, is for
- * the caller to read (`link.ts`), so nothing is missed if news are lost. Throws OsError.
+ * the caller to read (`link.ts`), so nothing is missed if news are lost. Should that throw an OsError,
+ * as for want of descriptors, the caller is called again. Throws OsError.
  */
 export function watchLinks(changed: () => void): LinkEvents {
   const fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "rtnetlink");
@@ -43,12 +48,18 @@ export function watchLinks(changed: () => void): LinkEvents {
   const news = watch(fd, { readable: true }, () => {
     // ENOBUFS, which says that some were lost, is news as well.
     while (recv(fd, octets) > 0);
-    timer ??= setTimeout(() => {
-      timer = undefined;
-      changed();
-    }, GATHER);
+    timer ??= setTimeout(tell, GATHER);
   });
   let closed = false;
+  const tell = (): void => {
+    timer = undefined;
+    try {
+      changed();
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      if (!closed) timer = setTimeout(tell, AGAIN);
+    }
+  };
   return {
     close() {
       if (closed) return;

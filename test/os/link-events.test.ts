@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { OsError } from "../../src/core/errors.ts";
 import { watchLinks } from "../../src/os/link-events.ts";
 import { addAddress, readLink, setUp } from "../../src/os/link.ts";
 import { enterNamespace, kernelTest, makeVeth, removeLink } from "./namespace.ts";
@@ -28,6 +29,24 @@ kernelTest("links that come, change and go are told of, and addresses", async ()
   } finally {
     events.close();
     events.close();
+  }
+});
+
+kernelTest("who could not read the news is called again, and the process goes on", async () => {
+  let calls = 0;
+  let read!: () => void;
+  const news = new Promise<void>((resolve) => (read = resolve));
+  const events = watchLinks(() => {
+    if (++calls === 1) throw new OsError("socket", "EMFILE", "rtnetlink");
+    read();
+  });
+  try {
+    makeVeth("cv-ev-0", "cv-ev-1");
+    await news;
+    assert.ok(calls >= 2);
+  } finally {
+    events.close();
+    removeLink("cv-ev-0");
   }
 });
 
