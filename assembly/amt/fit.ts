@@ -97,9 +97,7 @@ export function fit(item: usize, mtu: u32): i32 {
   if (datagramLength(item) <= mtu) return VERDICT_FORWARDED;
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   if (mustStayWhole(packet)) return VERDICT_TOO_BIG;
-  // A fragment that ends behind the largest datagram would overflow its pieces' offsets.
-  const place = be16(packet + IPV4_FRAGMENT);
-  if (((place & IPV4_OFFSET_MASK) << 3) + length > 0xffff) return VERDICT_INNER_LENGTH;
+  if (endsBeyond(packet, length)) return VERDICT_INNER_LENGTH;
   const header = ipv4HeaderLength(packet);
   if (mtu < header + 8) return VERDICT_TOO_BIG;
   const piece = (mtu - header) & ~7;
@@ -127,8 +125,14 @@ function isSuper(item: usize): bool {
   return kind == ITEM_SEGMENTS || kind == ITEM_SEGMENT_FRAGMENTS;
 }
 
+/** A fragment that ends behind the largest datagram would overflow its pieces' offsets. */
+export function endsBeyond(packet: usize, length: u32): bool {
+  const place = be16(packet + IPV4_FRAGMENT);
+  return ((place & IPV4_OFFSET_MASK) << 3) + length > 0xffff;
+}
+
 /** True for what no router may fragment. */
-function mustStayWhole(packet: usize): bool {
+export function mustStayWhole(packet: usize): bool {
   return !isIpv4(packet) || (be16(packet + IPV4_FRAGMENT) & IPV4_DF) != 0;
 }
 

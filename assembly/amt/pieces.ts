@@ -54,14 +54,25 @@ export function putSegment(item: usize, piece: u32, to: usize, length: u32): voi
 export function putFragment(item: usize, piece: u32, to: usize, length: u32): void {
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   const header = ipv4HeaderLength(packet);
-  const size = load<u32>(item, ITEM_PIECE);
+  const at = piece * load<u32>(item, ITEM_PIECE);
+  memory.copy(to + header, packet + header + at, length - header);
+  putFragmentHeader(packet, at, piece + 1 < load<u32>(item, ITEM_PIECES), to, length);
+}
+
+/** Writes the header of a fragment of `length` octets that begins `at` octets after the header. */
+export function putFragmentHeader(
+  packet: usize,
+  at: u32,
+  more: bool,
+  to: usize,
+  length: u32,
+): void {
+  const header = ipv4HeaderLength(packet);
   memory.copy(to, packet, header);
-  memory.copy(to + header, packet + header + piece * size, length - header);
-  if (piece > 0) dropOptions(to, header);
+  if (at > 0) dropOptions(to, header);
   // What is itself a fragment keeps its place, and its own "more" in the last piece.
-  const last = piece + 1 == load<u32>(item, ITEM_PIECES);
-  const field = be16(packet + IPV4_FRAGMENT) + ((piece * size) >> 3);
-  storeBe16(to + IPV4_FRAGMENT, last ? field : field | IPV4_MF);
+  const field = be16(packet + IPV4_FRAGMENT) + (at >> 3);
+  storeBe16(to + IPV4_FRAGMENT, more ? field | IPV4_MF : field);
   finishIpv4(to, length);
 }
 
@@ -85,19 +96,15 @@ export function putSegmentFragment(item: usize, piece: u32, to: usize, length: u
   const at = (piece % cuts) * load<u32>(item, ITEM_CUT); // in the segment's IP payload
   const payload = segmentPayload(item, ip, segment);
   const from = packet + ip + UDP_HEADER + segment * load<u32>(item, ITEM_PIECE);
-  memory.copy(to, packet, ip);
+  putFragmentHeader(packet, at, at + length - ip < <u32>UDP_HEADER + payload, to, length);
   if (at == 0) {
     memory.copy(to + ip, packet + ip, UDP_HEADER);
     memory.copy(to + ip + UDP_HEADER, from, length - ip - UDP_HEADER);
     putSegmentUdp(to, to + ip, from, payload);
   } else {
     memory.copy(to + ip, from + at - UDP_HEADER, length - ip);
-    dropOptions(to, ip);
   }
   storeBe16(to + IPV4_ID, be16(to + IPV4_ID) + segment);
-  const more = at + length - ip < <u32>UDP_HEADER + payload;
-  const field = be16(packet + IPV4_FRAGMENT) + (at >> 3);
-  storeBe16(to + IPV4_FRAGMENT, more ? field | IPV4_MF : field);
   finishIpv4(to, length);
 }
 

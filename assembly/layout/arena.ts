@@ -218,6 +218,7 @@ export const CURSOR_INLET = 100; // u32: number of the port that the batch came 
 export const CURSOR_NOW = 104; // u32: milliseconds, when it came
 export const CURSOR_PACKETS = 52; // u32: a gateway's messages for its device
 export const CURSOR_COPIES = 56; // u32: copies noted for its links
+export const CURSOR_LAID = 60; // u32: how many of them have been laid out
 
 /** Transmit region: what sendmmsg and writev are given. */
 export const ARENA_TX = 0x2a00000;
@@ -235,6 +236,8 @@ export const TX_CONTROL_SHIFT = 6;
 export const TX_SESSIONS = 0x24000; // u32 [TX_CAPACITY]: address of the message's session
 export const TX_STAGING = 0x40000; // octets of trains
 export const TX_STAGING_SIZE = 0x400000;
+export const TX_HEADS = 0x240000; // 128 octets [TX_CAPACITY]: headers of fragments for links, in staging
+export const TX_HEAD_SHIFT = 7;
 
 /** A train: datagrams of one length, the last may be shorter, for one message. */
 export const TRAIN_IOVEC = 0; // iovec
@@ -259,6 +262,7 @@ export const PORT_INLETS = 2; // the first of the others
 export const COPY_PACKET = 0; // u32: address of the IP header
 export const COPY_LENGTH = 4; // u32: octets of the datagram
 export const COPY_LINK = 8; // u32: number of the link
+export const COPY_FRAGMENT = 12; // u32: 0 for a whole datagram, else 1 + octets of its payload before
 export const COPY_SHIFT = 4; // 16 octets
 
 /**
