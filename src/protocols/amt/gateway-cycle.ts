@@ -60,16 +60,20 @@ type Phase =
   /** `tries` Requests went unanswered so far; the next is due at `retryAt`. */
   | {
       readonly at: "requesting";
-      readonly nonce: number;
-      /** How the last of them was written. */
-      readonly form: RequestForm;
-      /** The nonce of the Requests before, whose form was the right one; undefined if the same. */
-      readonly before: number | undefined;
+      /** How the last of them were written. */
+      readonly asked: Asked;
+      /** The same in an odd form. */
+      readonly odd: Asked | undefined;
       readonly tries: number;
       readonly retryAt: Millis;
     }
   /** Answered; the next cycle begins at `queryAt`. */
   | { readonly at: "waiting"; readonly queryAt: Millis };
+
+interface Asked {
+  readonly nonce: number;
+  readonly form: RequestForm;
+}
 
 const IDLE: Phase = { at: "idle" };
 
@@ -161,9 +165,19 @@ export class Cycle {
     if (this.#settings.forms.oneNonce) this.#settings.shared(this, nonce, now);
   }
 
-  /** Begins a new cycle with a nonce that is another family's too. */
+  /** Asks with a nonce that is another family's too, in a new cycle if none is under way. */
   requestWith(nonce: number, now: Millis): void {
-    this.#ask(nonce, 0, now);
+    const phase = this.#phase;
+    if (phase.at !== "requesting" || this.#settings.forms.oneNonce) return this.#ask(nonce, 0, now);
+    const odd = { nonce, form: this.#settings.forms.shared(this.family, now) };
+    this.#write(odd);
+    this.#phase = { ...phase, odd };
+  }
+
+  /** True when `nonce` is that of the last Query, or of an odd Request that is out. */
+  has(nonce: number): boolean {
+    const phase = this.#phase;
+    return phase.at === "requesting" ? phase.odd?.nonce === nonce : this.last?.nonce === nonce;
   }
 
   /** Begins the next cycle early, because something may have changed. */
@@ -182,7 +196,7 @@ export class Cycle {
   /** True when the Query with `nonce` is the one awaited. */
   awaits(nonce: number): boolean {
     const phase = this.#phase;
-    return phase.at === "requesting" && (phase.nonce === nonce || phase.before === nonce);
+    return phase.at === "requesting" && (phase.asked.nonce === nonce || phase.odd?.nonce === nonce);
   }
 
   /** True while any Query is awaited. */
@@ -192,14 +206,15 @@ export class Cycle {
 
   /**
    * The relay answered the Request with `nonce` by the other family's protocol. If P was misplaced,
-   * it reads P where it belongs, and is asked so at once.
+   * it reads P where it belongs, and is asked so at once, for the right Request has been lost.
    */
   misread(nonce: number, now: Millis): void {
     const phase = this.#phase;
-    if (phase.at !== "requesting" || phase.nonce !== nonce || !phase.form.misplacedP) return;
-    this.#settings.forms.readsP(now);
+    if (phase.at !== "requesting" || !formOf(phase, nonce).misplacedP) return;
+    this.#settings.forms.conforms(now);
     this.#unanswered = 0;
-    this.#ask(nonce, phase.tries, now);
+    this.#phase = { ...phase, odd: undefined };
+    this.#ask(phase.asked.nonce, phase.tries, now);
   }
 
   /** True when the relay saw `view`'s Request come from elsewhere than the one before (§5.2.3.5). */
@@ -220,8 +235,8 @@ export class Cycle {
     const tries = phase.at === "requesting" ? phase.tries : 0;
     if (phase.at === "requesting") {
       const { forms } = this.#settings;
-      forms.answered(this.family, view.nonce === phase.before ? forms.right : phase.form, now);
-      if (view.limit || view.gatewayFields !== undefined) forms.readsP(now);
+      forms.answered(this.family, formOf(phase, view.nonce), now);
+      if (view.limit || view.gatewayFields !== undefined) forms.conforms(now);
     }
     this.#unanswered = 0;
     const robustness = query.robustness || ROBUSTNESS;
@@ -232,9 +247,8 @@ export class Cycle {
       const retryAt = now + this.#wait(tries);
       this.#phase = {
         at: "requesting",
-        nonce: newNonce(this.#settings.entropy),
-        form: this.#settings.forms.right,
-        before: undefined,
+        asked: { nonce: newNonce(this.#settings.entropy), form: this.#settings.forms.right },
+        odd: undefined,
         tries,
         retryAt,
       };
@@ -263,7 +277,7 @@ export class Cycle {
     }
     if (phase.at !== "requesting" || phase.retryAt > now) return true;
     this.#unanswered++;
-    this.#ask(phase.nonce, phase.tries, now);
+    this.#ask(phase.asked.nonce, phase.tries, now);
     if (phase.tries < this.#settings.requestTries) return true;
     this.answered = false;
     return false;
@@ -279,25 +293,26 @@ export class Cycle {
   /** Sends the Request, for the first time in this cycle if `tries` is 0. */
   #ask(nonce: number, tries: number, now: Millis): void {
     if (this.#relay === undefined) return;
-    const { family } = this;
-    const { entropy, forms, quirk } = this.#settings;
-    const form = forms.form(family, this.#unanswered, now);
-    const last = tries > 0 && this.#phase.at === "requesting" ? this.#phase : undefined;
+    const { entropy, forms, shared } = this.#settings;
+    const [form, oddForm] = forms.forms(this.family, this.#unanswered, now);
+    const before = tries > 0 && this.#phase.at === "requesting" ? this.#phase.odd : undefined;
+    const asked = { nonce, form };
+    const odd = oddForm && { nonce: before?.nonce ?? forms.oddNonce(entropy), form: oddForm };
+    this.#requestedAt = now;
+    this.#write(asked);
+    if (odd !== undefined) this.#write(odd);
+    const retryAt = now + this.#wait(tries);
+    this.#phase = { at: "requesting", asked, odd: odd ?? before, tries: tries + 1, retryAt };
     // A relay that reads P there keeps one nonce: ours must not displace the other family's.
-    const shares =
-      form.misplacedP &&
-      !forms.oneNonce &&
-      last?.form.misplacedP !== true &&
-      last?.before === undefined;
-    const asked = shares && last !== undefined ? newNonce(entropy) : nonce;
-    const before = shares ? last?.nonce : last?.before;
+    if (odd?.form.misplacedP && !forms.oneNonce) shared(this, odd.nonce, now);
+  }
+
+  #write({ nonce, form }: Asked): void {
+    if (this.#relay === undefined) return;
+    const { forms, quirk } = this.#settings;
     if (form.misplacedP) quirk("request-misplaced-p");
     else if (form.ecn !== forms.right.ecn) quirk("request-without-e");
-    this.#requestedAt = now;
-    this.#send(emitRequest(asked, { family, ...form }), this.#relay);
-    const retryAt = now + this.#wait(tries);
-    this.#phase = { at: "requesting", nonce: asked, form, before, tries: tries + 1, retryAt };
-    if (shares) this.#settings.shared(this, asked, now);
+    this.#send(emitRequest(nonce, { family: this.family, ...form }), this.#relay);
   }
 
   #wait(tries: number): Millis {
@@ -342,4 +357,12 @@ export class Cycle {
     if (this.#relay === undefined || this.last === undefined || !this.answered) return undefined;
     return { relay: this.#relay, last: this.last };
   }
+}
+
+/** The form of the Request with `nonce`. */
+function formOf(
+  { asked, odd }: { asked: Asked; odd: Asked | undefined },
+  nonce: number,
+): RequestForm {
+  return odd?.nonce === nonce ? odd.form : asked.form;
 }

@@ -352,7 +352,8 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
   /** Asks for the other families too with the nonce of `cycle`, as long as they have something to ask. */
   #share(cycle: Cycle, nonce: number, now: Millis): void {
     for (const other of this.#cycles) {
-      if (other === cycle || !(other.requesting || (other.running && other.wanted))) continue;
+      if (other === cycle || other.has(nonce)) continue;
+      if (!other.requesting && !(other.running && other.wanted)) continue;
       this.#out.push({ kind: "quirk", quirk: "shared-nonce" });
       other.requestWith(nonce, now);
     }

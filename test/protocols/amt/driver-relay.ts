@@ -36,17 +36,17 @@ export class DriverRelay implements Machine<Input, Output> {
   /** The last nonce of each address. */
   readonly #nonces = new Map<string, number>();
   readonly #out: Output[] = [];
-  /** Whether Requests for MLD are answered: a driver without a link-local address does not. */
-  readonly #mld: boolean;
+  /** When Requests for MLD begin to be answered: a driver without a link-local address does not. */
+  readonly #mldFrom: Millis;
 
-  constructor(options: { readonly mld?: boolean } = {}) {
-    this.#mld = options.mld ?? true;
+  constructor(options: { readonly mldFrom?: Millis } = {}) {
+    this.#mldFrom = options.mldFrom ?? 0;
   }
 
-  handle(input: Input, _now: Millis): void {
+  handle(input: Input, now: Millis): void {
     if (input.kind === "timeout") return;
     const { octets, from, to } = input;
-    if (amtType(octets) === AMT_REQUEST) this.#requested(new RequestView(octets), from, to);
+    if (amtType(octets) === AMT_REQUEST) this.#requested(new RequestView(octets), from, to, now);
     if (amtType(octets) === AMT_UPDATE) this.#updated(new UpdateView(octets), from);
   }
 
@@ -58,12 +58,12 @@ export class DriverRelay implements Machine<Input, Output> {
     return undefined;
   }
 
-  #requested(view: RequestView, from: Endpoint, to: Endpoint): void {
+  #requested(view: RequestView, from: Endpoint, to: Endpoint, now: Millis): void {
     const flags = view.octets[AMT_REQUEST_FLAGS]!;
     if ((flags & 0x7f) !== 0) return;
     const family = flags === 0x80 ? 6 : 4;
     this.#nonces.set(from.address, view.nonce);
-    if (family === 6 && !this.#mld) return;
+    if (family === 6 && now < this.#mldFrom) return;
     const source = family === 4 ? "0.0.0.0" : "fe80::9";
     const query = generalQuery(family, { robustness: 2, queryInterval: 125_000 });
     const datagram = emitMembershipDatagram(query, { family, source });

@@ -50,17 +50,11 @@ function formsAsked(group: string, options: Partial<GatewayOptions>, until = 60_
   );
 }
 
-test("unanswered Requests for MLD have P at 0x80 by turns, others lose E by turns (RFC 9601 §4)", () => {
-  assert.deepEqual(formsAsked(G6, { ecn: true }).slice(0, 6), [
-    "E",
-    "0x80",
-    "",
-    "0x80",
-    "E",
-    "0x80",
-  ]);
-  assert.deepEqual(formsAsked(G6, {}).slice(0, 5), ["", "0x80", "", "0x80", ""]);
-  assert.deepEqual(formsAsked(G, { ecn: true }).slice(0, 5), ["E", "E", "", "E", "E"]);
+test("an unanswered Request is repeated in the right form, and then in odd ones: P at 0x80, no E (RFC 9601 §4)", () => {
+  const mld = ["E", "E", "0x80", "", "0x80", "E", "0x80"];
+  assert.deepEqual(formsAsked(G6, { ecn: true }).slice(0, 7), mld);
+  assert.deepEqual(formsAsked(G6, {}).slice(0, 5), ["", "", "0x80", "", "0x80"]);
+  assert.deepEqual(formsAsked(G, { ecn: true }).slice(0, 5), ["E", "E", "", "E", ""]);
   assert.deepEqual(new Set(formsAsked(G, {})), new Set([""]));
 });
 
@@ -68,7 +62,7 @@ test("without quirks Requests never change", () => {
   assert.deepEqual(new Set(formsAsked(G6, { ecn: true, quirks: false })), new Set(["E"]));
 });
 
-test("odd forms take the place of repetitions: none is sent more, or later (RFC 7450 §5.2.3.5)", () => {
+test("odd forms go along with repetitions: at no other times, one at most (RFC 7450 §5.2.3.5)", () => {
   const times = (quirks: boolean) => {
     const gateway = newGateway({
       ecn: true,
@@ -81,18 +75,50 @@ test("odd forms take the place of repetitions: none is sent more, or later (RFC 
       .filter(({ out }) => out.kind === "send")
       .map(({ at }) => at);
   };
-  assert.deepEqual(times(true), times(false));
+  assert.deepEqual(
+    times(true),
+    times(false).flatMap((at) => [at, at]),
+  );
 });
 
 /** A gateway and a driver's relay, with what the Updates of the gateway came to. */
-function withDriver(options: Partial<GatewayOptions> = {}, mld = true) {
+function withDriver(options: Partial<GatewayOptions> = {}, mldFrom: Millis = 0, seed = 3) {
   const pair = new Pair(
-    { machine: new DriverRelay({ mld }), at: RELAY },
-    { machine: newGateway({ entropy: seededEntropy(3), ecn: true, ...options }), at: GATEWAY },
-    { seed: 4 },
+    { machine: new DriverRelay({ mldFrom }), at: RELAY },
+    { machine: newGateway({ entropy: seededEntropy(seed), ecn: true, ...options }), at: GATEWAY },
+    { seed: seed + 1 },
   );
   return { network: pair.network, relay: pair.a, gateway: pair.b };
 }
+
+/** What the Updates were obeyed for so far. */
+function obeyed(relay: ReturnType<typeof withDriver>["relay"]): Set<string> {
+  const updates = relay.of("update").filter((update) => update.obeyed);
+  return new Set(updates.flatMap(({ groups }) => groups));
+}
+
+test("a driver's relay serves either family, and both, after one repetition", () => {
+  for (const groups of [[G], [G6], [G, G6]])
+    for (let seed = 1; seed <= 50; seed++) {
+      const { network, relay, gateway } = withDriver({}, 0, seed);
+      for (const group of groups) gateway.give(want(group));
+      gateway.give(START);
+      network.run(1_500);
+      assert.deepEqual(obeyed(relay), new Set(groups), `seed ${seed}`);
+    }
+});
+
+test("a driver's relay whose MLD begins late, when its address is no more tentative, serves IPv6 with the next repetition", () => {
+  for (let seed = 1; seed <= 50; seed++) {
+    const { network, relay, gateway } = withDriver({}, 1_000 + seed * 40, seed);
+    for (const group of [G, G6]) gateway.give(want(group));
+    gateway.give(START);
+    network.run(1_500);
+    assert.deepEqual(obeyed(relay), new Set([G]));
+    network.run(6_000); // the third repetition is 7 s after the first Request at the latest
+    assert.deepEqual(obeyed(relay), new Set([G, G6]), `seed ${seed}`);
+  }
+});
 
 test("a driver's relay serves IPv4 within 5 s, without E from then on", () => {
   const { network, relay, gateway } = withDriver();
@@ -125,14 +151,7 @@ test("a driver's relay serves both families: all Updates come under its one nonc
   gateway.give(want(G6));
   gateway.give(START);
   network.run(15_000);
-  const obeyed = () =>
-    new Set(
-      relay
-        .of("update")
-        .filter((update) => update.obeyed)
-        .flatMap(({ groups }) => groups),
-    );
-  assert.deepEqual(obeyed(), new Set([G, G6]));
+  assert.deepEqual(obeyed(relay), new Set([G, G6]));
   relay.news.length = 0;
   // Cycles of either family, and joins and leaves at any time between them.
   for (let change = 0; change < 200; change++) {
@@ -175,7 +194,7 @@ test("a family that joins later takes the other along, so that neither loses its
 });
 
 test("a relay without MLD loses no IPv4 membership to the search for its P", () => {
-  const { network, relay, gateway } = withDriver({}, false);
+  const { network, relay, gateway } = withDriver({}, Number.POSITIVE_INFINITY);
   gateway.give(want(G));
   gateway.give(want(G6));
   gateway.give(START);
@@ -233,12 +252,13 @@ test("IGMP in answer to a misplaced P is refused, and brings the right Request a
   const mistaken = given(gateway, query(odd.nonce, { family: 4 }), at + 10);
   assert.equal(fate(mistaken), VERDICT_PROTOCOL_MISMATCH);
   const [right, ...more] = saidOf(mistaken, "request");
-  assert.deepEqual([right?.misplacedP, right?.family, right?.nonce], [false, 6, odd.nonce]);
+  const { nonce } = saidOf(outs, "request")[0]!;
+  assert.deepEqual([right?.misplacedP, right?.family, right?.nonce], [false, 6, nonce]);
   assert.deepEqual(more, []);
   // Said twice by a relay that knows nothing but IGMP, it brings no second one.
   const again = given(gateway, query(odd.nonce, { family: 4 }), at + 20);
   assert.deepEqual(saidOf(again, "request"), []);
-  const answered = given(gateway, query(odd.nonce, { family: 6 }), at + 30);
+  const answered = given(gateway, query(nonce, { family: 6 }), at + 30);
   assert.deepEqual(recordsOf(answered), [`is-in ${G6} ${S6}`]);
 });
 
@@ -273,19 +293,36 @@ test("what worked with one relay is not assumed of the next", () => {
   const families: readonly Family[] = [4, 6];
   forms.answered(6, { ecn: false, misplacedP: true }, 0);
   assert.deepEqual(
-    families.map((family) => forms.form(family, 0, 1)),
-    [
-      { ecn: false, misplacedP: false },
-      { ecn: false, misplacedP: true },
-    ],
+    families.map((family) => forms.forms(family, 0, 1)),
+    [[{ ecn: false, misplacedP: false }], [{ ecn: false, misplacedP: true }]],
   );
   assert.equal(forms.oneNonce, true);
   forms.forget();
   assert.equal(forms.oneNonce, false);
   assert.deepEqual(
-    families.map((family) => forms.form(family, 0, 1)),
-    [forms.right, forms.right],
+    families.map((family) => forms.forms(family, 0, 1)),
+    [[forms.right], [forms.right]],
   );
+});
+
+test("a relay that conforms but hears no first Request is not taken for one that drops E", () => {
+  const gateway = newGateway({ ecn: true });
+  given(gateway, want(G), 0);
+  given(gateway, START, 0);
+  const said = (until: Millis) =>
+    saidOf(
+      drive(gateway, until).map(({ out }) => out),
+      "request",
+    );
+  const again = said(1_000);
+  assert.deepEqual(
+    again.map(({ ecn }) => ecn),
+    [true, false],
+  );
+  // Its answer to the one without E overtakes the other, and bears G.
+  given(gateway, query(again[1]!.nonce, { gateway: GATEWAY }), 1_010);
+  const [next] = said(200_000);
+  assert.equal(next?.ecn, true);
 });
 
 test("each odd Request is counted by its quirk", () => {
