@@ -136,6 +136,43 @@ kernelTest(
 );
 
 kernelTest(
+  "a forged word of a path's MTU moves no tunnel but the one that got what it quotes, and that to the floor alone (RFC 7450 §5.3.3.6.1)",
+  [],
+  async (lab) => {
+    const network = new Network(lab);
+    const relay = await network.relay(["--ingress", "up0", "--least-path-mtu", "900"]);
+    await network.gateway(0);
+    const listener = await network.join(0, GROUP, SOURCES[0]);
+    await network.send(GROUP, { size: 500 });
+    await counted(listener, 10);
+    const forger = network.tree.gateways[1];
+    const program = fileURLToPath(new URL("programs/forge-too-big.js", import.meta.url));
+    const { gateway } = (await relay.status()).tunnels[0]!;
+    const forge = async (port: number, source: string, group: string): Promise<void> => {
+      const words = [RELAY, gateway.address, `${port}`, source, group, "68"];
+      const sent = forger.start(process.execPath, [program, ...words]);
+      assert.deepEqual(await sent.finish(20_000), { code: 0, signal: null });
+    };
+    type Reason = "unknown-tunnel" | "unexpected";
+    const dropped = async (reason: Reason): Promise<number> =>
+      (await relay.status()).drops["machine"]?.[reason] ?? 0;
+    const told = async (reason: Reason): Promise<void> =>
+      eventually(`a drop as ${reason}`, 20_000, async () => (await dropped(reason)) === 1);
+    await forge(gateway.port - 1, SOURCES[0], GROUP);
+    await told("unknown-tunnel");
+    await forge(gateway.port, SOURCES[1], GROUP);
+    await told("unexpected");
+    assert.equal((await relay.status()).tunnels[0]!.pathMtu, undefined);
+    await forge(gateway.port, SOURCES[0], GROUP);
+    await eventually("the floor", 20_000, async () => {
+      return (await relay.status()).tunnels[0]!.pathMtu === 900;
+    });
+    await counted(listener, listener.progress()!.streams[0]!.received + 500);
+    assert.equal(listener.progress()!.streams[0]!.lost, 0);
+  },
+);
+
+kernelTest(
   "a gateway by another device of smaller MTU is served by that one's",
   ["ethtool"],
   async (lab) => {

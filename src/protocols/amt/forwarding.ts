@@ -149,6 +149,12 @@ export class ForwardingTable {
     return [];
   }
 
+  /** Whether `tunnel` gets `source`. */
+  forwards(group: Address, source: Address, tunnel: number): boolean {
+    const state = this.#groups.get(group);
+    return (state?.routes.get(source)?.list ?? state?.star)?.has(tunnel) ?? false;
+  }
+
   /** The sources of a group that have routes of their own. */
   sources(group: Address): Address[] {
     return [...(this.#groups.get(group)?.routes.keys() ?? [])];

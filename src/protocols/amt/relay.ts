@@ -5,6 +5,7 @@
  */
 import {
   AMT_DATA,
+  AMT_DATA_DATAGRAM,
   AMT_DISCOVERY,
   AMT_REQUEST,
   AMT_TEARDOWN,
@@ -51,6 +52,7 @@ import {
   generalQuery,
   parseMembershipDatagram,
 } from "../../wire/membership-datagram.ts";
+import { readHead } from "../../wire/icmp.ts";
 import { Access } from "./access.ts";
 import { type ForwardedGroup, ForwardingTable, type RouteChange } from "./forwarding.ts";
 import { type LimitedKind, RateLimiter } from "./rate-limit.ts";
@@ -357,6 +359,10 @@ export class AmtRelay implements Machine<RelayInput, RelayOutput> {
       return VERDICT_UNKNOWN_TUNNEL;
     const isData = input.payload.length === 0 || input.payload[0] === AMT_DATA;
     if (leastPathMtu === undefined || !isData) return VERDICT_UNEXPECTED;
+    // Some quote no more than the UDP header; what else there is must be of ours.
+    const head = readHead(input.payload.subarray(AMT_DATA_DATAGRAM));
+    if (head && !this.#forwarding.forwards(head.destination, head.source, tunnel.number))
+      return VERDICT_UNEXPECTED;
     const mtu = Math.max(input.mtu, leastPathMtu[familyOf(tunnel.gateway.address)]);
     const known = tunnel.pathMtu ?? Number.POSITIVE_INFINITY;
     if (mtu > known) return VERDICT_UNEXPECTED;

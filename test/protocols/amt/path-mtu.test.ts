@@ -4,6 +4,7 @@ import { VERDICT_UNEXPECTED, VERDICT_UNKNOWN_TUNNEL } from "../../../assembly/la
 import type { Endpoint } from "../../../src/core/address.ts";
 import type { AmtRelay, RelayInput } from "../../../src/protocols/amt/relay.ts";
 import { emitTeardown } from "../../../src/wire/amt.ts";
+import { amtData, udpDatagram } from "../../lanes/packets.ts";
 import {
   ANYCAST,
   G,
@@ -74,6 +75,14 @@ test("it is believed only about data of a live tunnel, from where that data leav
     const relay = served();
     assert.equal(fate(given(relay, input, 0)), drop);
     assert.deepEqual(mtus([...relay.replay()]), [undefined]);
+  }
+  for (const [source, believed] of [
+    [S, true],
+    [T, false],
+  ] as const) {
+    const quoted = udpDatagram({ source, group: G, payload: new Uint8Array(9) });
+    const outs = given(served(), tooBig(1_400, { payload: amtData(quoted) }), 0);
+    assert.deepEqual(mtus(outs), believed ? [1_400] : [], "of what the tunnel gets alone");
   }
   // Eight octets of the quoted packet, which end with the UDP header, are all that some send.
   assert.deepEqual(mtus(given(served(), tooBig(1_400, { payload: new Uint8Array() }), 0)), [1_400]);
