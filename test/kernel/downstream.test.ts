@@ -323,3 +323,20 @@ kernelTest(
     }
   },
 );
+
+kernelTest(
+  "datagrams that are too large for a LAN reach it in fragments, where they may",
+  [],
+  async (lab) => {
+    const lan = new Lan(lab, 1);
+    lan.gateway.ip("link", "set", LAN_DEVICE, "mtu", "1000");
+    lan.network.tree.source.sysctl("net/ipv4/ip_no_pmtu_disc", 1); // without DF
+    const gateway = await lan.start("--downstream", LAN_DEVICE);
+    const listener = await lan.join(0, GROUP);
+    await lan.network.send(GROUP, { size: 1_300, rate: 200 });
+    await begins(listener);
+    await goesOn(listener, 200);
+    assert.ok((await gateway.status()).counters["datagrams_fragmented"]! >= 200);
+    assertWhole(await listener.leave());
+  },
+);

@@ -11,15 +11,16 @@ import {
   SINK_TUN_PLAIN,
   STAGE_EGRESS,
   STAGE_RECEIVED,
+  TALLY_FRAGMENTED,
   TX_CAPACITY,
 } from "../../assembly/layout/arena.ts";
 import { IPV4_TTL, IPV6_HOP_LIMIT } from "../../assembly/layout/ip.ts";
 import * as verdict from "../../assembly/layout/verdict.ts";
 import type { Endpoint, Family } from "../../src/core/address.ts";
-import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
 import * as errno from "../../src/os/errno.ts";
 import { holds } from "../engine/holds.ts";
 import { makeBed, type Bed } from "./bed.ts";
+import { tunnelled } from "./fragments.ts";
 import { amtData, hex, join, mendIpv4, pattern, udpDatagram } from "./packets.ts";
 
 const RELAY: Endpoint = { address: "198.51.100.10", port: 2268 };
@@ -34,8 +35,6 @@ const LINKS = [
 ] as const;
 const GROUP_ADDRESS = { 4: "01005e010203", 6: "333300001234" } as const;
 const ETHERTYPE = { 4: "0800", 6: "86dd" } as const;
-
-const reference = createReferenceEngine();
 
 function memberOf(link: number, family: Family): number {
   return 1 + 2 * link + (family === 6 ? 1 : 0);
@@ -59,19 +58,20 @@ function gateway(simd = true): Bed {
 }
 
 /** A datagram with this TTL or hop limit. */
-function datagram(family: Family, payload: number, ttl: number, id = 1): Uint8Array {
-  const packet = udpDatagram({ ...FLOWS[family], payload: pattern(payload, id), id });
+function datagram(family: Family, payload: number, ttl: number, id = 1, df = true): Uint8Array {
+  const packet = udpDatagram({ ...FLOWS[family], payload: pattern(payload, id), id, df });
   packet[family === 4 ? IPV4_TTL : IPV6_HOP_LIMIT] = ttl;
   return family === 4 ? mendIpv4(packet) : packet;
 }
 
-/** Its frame on an interface, as the reference engine forwards it. */
-function frame(packet: Uint8Array, family: Family, link: number): string {
-  const message = new Uint8Array(packet.length + 2);
-  const length = reference.amtEncapsulate(packet, message);
-  assert.ok(length > 0);
+/** Its frames on an interface, as the reference engine forwards it; none if it is too large. */
+function frames(packet: Uint8Array, family: Family, link: number): string[] {
   const head = GROUP_ADDRESS[family] + LINKS[link]!.station + ETHERTYPE[family];
-  return head + hex(message.subarray(2, length));
+  return (tunnelled(packet, LINKS[link]!.mtu) ?? []).map((piece) => head + hex(piece));
+}
+
+function frame(packet: Uint8Array, family: Family, link: number): string {
+  return frames(packet, family, link)[0]!;
 }
 
 function egress(bed: Bed, number: number): number {
@@ -96,7 +96,8 @@ test("each interface and the device get what they want, as the reference engine 
       fc.array(
         fc.record({
           family: fc.constantFrom<Family>(4, 6),
-          payload: fc.integer({ min: 0, max: 1400 }),
+          payload: fc.oneof(fc.integer({ min: 0, max: 1400 }), fc.constantFrom(572, 573, 9000)),
+          df: fc.boolean(),
           ttl: fc.constantFrom(0, 1, 2, 3, 64, 255),
         }),
         { minLength: 1, maxLength: 40 },
@@ -117,21 +118,27 @@ test("each interface and the device get what they want, as the reference engine 
         const device: Sent[] = [];
         const links: Sent[] = [];
         const drops = { ttl: 0, mtu: 0 };
-        for (const [id, { family, payload, ttl }] of packets.entries()) {
-          const packet = datagram(family, payload, ttl, id);
+        let fragmented = 0;
+        for (const [id, { family, payload, df, ttl }] of packets.entries()) {
+          const packet = datagram(family, payload, ttl, id, df);
           bed.socket.arrivals.push({ octets: amtData(packet), from: RELAY });
           for (const who of wanting[family]) {
             const link = LINKS[who - 1];
             if (!link) device.push({ link: undefined, octets: hex(packet) });
             else if (ttl <= 1) drops.ttl++;
-            else if (packet.length > link.mtu) drops.mtu++;
-            else links.push({ link: link.index, octets: frame(packet, family, who - 1) });
+            else {
+              const all = frames(packet, family, who - 1);
+              if (all.length === 0) drops.mtu++;
+              if (all.length > 1) fragmented++;
+              links.push(...all.map((octets) => ({ link: link.index, octets })));
+            }
           }
         }
         bed.run();
         assert.deepEqual(sent(bed), [...device, ...links]);
         assert.equal(egress(bed, verdict.VERDICT_TTL_EXPIRED), drops.ttl);
         assert.equal(egress(bed, verdict.VERDICT_LINK_MTU), drops.mtu);
+        assert.equal(bed.ledger().tallies[TALLY_FRAGMENTED], fragmented);
         const copies = device.length + links.length;
         assert.equal(egress(bed, verdict.VERDICT_FORWARDED), copies);
         assert.equal(egress(bed, STAGE_RECEIVED), copies + drops.ttl + drops.mtu);
@@ -198,6 +205,34 @@ test("more copies than the transmit region holds all leave, however the outlet f
       expected,
     );
   assert.equal(egress(bed, verdict.VERDICT_FORWARDED), 3 * packets.length);
+});
+
+test("more fragments than the transmit region holds all leave, however the outlet fills", () => {
+  for (const room of [0, 1, 700, 1_500]) {
+    const bed = gateway();
+    for (const member of [memberOf(0, 4), memberOf(1, 4)])
+      bed.commands.route(COMMAND_MEMBER_ADD, FLOWS[4].group, undefined, member);
+    bed.run();
+    const expected: string[][] = [[], []];
+    for (let id = 0; id < 24; id++) {
+      const packet = datagram(4, 60_000 + id, 9, id, false);
+      bed.socket.arrivals.push({ octets: amtData(packet), from: RELAY });
+      for (const link of [0, 1]) expected[link]!.push(...frames(packet, 4, link));
+    }
+    bed.links.room = room;
+    bed.run();
+    bed.links.room = Infinity;
+    bed.links.becomeWritable();
+    bed.run();
+    for (const [i, { index }] of LINKS.entries())
+      assert.deepEqual(
+        sent(bed)
+          .filter(({ link }) => link === index)
+          .map(({ octets }) => octets),
+        expected[i],
+      );
+    assert.ok(expected.flat().length > 3 * TX_CAPACITY);
+  }
 });
 
 test("an interface that is down or gone loses its own copies alone", () => {
