@@ -243,6 +243,65 @@ kernelTest(
   },
 );
 
+//   source eth0 ── br0 ──┬── up0 relay1 down0 ──┬── br1 ── eth0 gateway lan0 ── eth0 host
+//                        └── up0 relay2 down0 ──┘
+kernelTest(
+  "hosts behind a gateway get each source by the relay of its records (RFC 8777 §2.3)",
+  ["named"],
+  async (lab) => {
+    const boxes = build(lab, [4], 2);
+    const { relays } = UNDERLAYS[4];
+    const host = lab.namespace("host");
+    lab.connect(boxes.receiver, "lan0", host, "eth0");
+    boxes.receiver.address("lan0", "10.9.0.1/24");
+    host.address("eth0", "10.9.0.2/24");
+    for (const scope of ["all", "eth0"]) host.sysctl(`net/ipv4/conf/${scope}/rp_filter`, 0);
+    await startNamed(boxes.receiver, lab.folder, 53, {
+      "100.51.198.in-addr.arpa": [
+        `1 AMTRELAY 10 0 1 ${relays[0]}`,
+        `1 AMTRELAY 20 0 1 ${relays[1]}`,
+        `4 AMTRELAY 10 0 1 ${relays[1]}`,
+      ],
+    });
+    const [first] = await Promise.all(
+      boxes.relays.map((relay, i) =>
+        Daemon.start(relay, lab.folder, `relay${i}`, [
+          ...["relay", "--local", relays[i]!, "--ingress", "up0"],
+        ]),
+      ),
+    );
+    const pace = { size: 500, rate: 200, ttl: 8, device: "eth0" };
+    for (const stream of [STREAM, OTHER]) await startSource(boxes.source, { ...stream, ...pace });
+    const gateway = await Daemon.start(boxes.receiver, lab.folder, "gateway", [
+      ...["gateway", "--dns", "127.0.0.1", "--downstream", "lan0"],
+    ]);
+    const listeners = await Promise.all(
+      [STREAM, OTHER].map(({ source, group, port }) =>
+        startListener(host, {
+          ...{ group, port, sources: [source] },
+          ...{ device: "eth0", address: "10.9.0.2" },
+        }),
+      ),
+    );
+    for (const listener of listeners) await hears(listener, 20_000);
+    assert.deepEqual(await sourcesByRelay(gateway), {
+      [relays[0]]: [STREAM.source],
+      [relays[1]]: [OTHER.source],
+    });
+    first!.program.kill("SIGKILL");
+    await first!.program.finish(5_000);
+    await hears(listeners[0]!, RESUMED_MS);
+    assert.deepEqual(
+      (await sourcesByRelay(gateway))[relays[1]]?.toSorted(),
+      [STREAM.source, OTHER.source].toSorted(),
+    );
+    for (const listener of listeners) await listener.leave();
+    await eventually("no tunnel at all", 30_000, async () => {
+      return ((await gateway.status()).relays ?? []).length === 0;
+    });
+  },
+);
+
 kernelTest(
   "a list of relays of both families is used in order, the next one when the first is lost",
   [],
