@@ -41,7 +41,7 @@ import { checksum } from "../checksum";
 import { tally } from "../counters";
 import { be16, ipv4HeaderLength, isIpv4, storeBe16, udpHeaders } from "../datagram";
 import { putSegment } from "./pieces";
-import { punt } from "../punt";
+import { puntFrom } from "../punt";
 import { hashKey } from "../memory/table";
 
 /** The words of a key's source. */
@@ -143,9 +143,8 @@ export function mustStayWhole(packet: usize): bool {
 function note(item: usize): void {
   const key = item + ITEM_KEY;
   if (load<u64>(key, KEY_KIND) & KEY_ANY_SOURCE) return;
-  const noted = load<u32>(ARENA_CONFIG, CONFIG_NOTED);
-  const bit: u32 = 1 << (hashKey(key + KEY_SOURCE, SOURCE_WORDS) & 31);
-  if (noted & bit) return;
+  const bit = unnoted(key);
+  if (!bit) return;
   let packet = <usize>load<u32>(item, ITEM_PACKET);
   const length = datagramLength(item);
   if (isSuper(item)) {
@@ -155,8 +154,20 @@ function note(item: usize): void {
   } else if (load<u32>(item, ITEM_PARTIAL)) {
     complete(item);
   }
-  if (punt(PUNT_TOO_BIG, packet, min<u32>(length, PUNT_HEAD), 0, 0) != VERDICT_PUNTED) return;
-  store<u32>(ARENA_CONFIG, noted | bit, CONFIG_NOTED);
+  show(bit, 0, packet, length);
+}
+
+/** The bit of CONFIG_NOTED for a key's source, or 0 if it is set. */
+export function unnoted(key: usize): u32 {
+  const bit: u32 = 1 << (hashKey(key + KEY_SOURCE, SOURCE_WORDS) & 31);
+  return load<u32>(ARENA_CONFIG, CONFIG_NOTED) & bit ? 0 : bit;
+}
+
+/** Shows control the head of a datagram that is too big for port `port`, and sets the bit. */
+export function show(bit: u32, port: u32, packet: usize, length: u32): void {
+  const head = min<u32>(length, PUNT_HEAD);
+  if (puntFrom(port, PUNT_TOO_BIG, packet, head, 0, 0) != VERDICT_PUNTED) return;
+  store<u32>(ARENA_CONFIG, load<u32>(ARENA_CONFIG, CONFIG_NOTED) | bit, CONFIG_NOTED);
   tally(TALLY_NOTED, 1);
 }
 

@@ -7,6 +7,7 @@
 // as IPv4 fragments, each behind a header of its own, or not at all.
 import {
   ARENA_CURSOR,
+  ARENA_KEY,
   ARENA_TX,
   COPY_FRAGMENT,
   COPY_LENGTH,
@@ -43,8 +44,8 @@ import {
 import { VERDICT_INNER_LENGTH, VERDICT_LINK_MTU, VERDICT_TTL_EXPIRED } from "../layout/verdict";
 import { putMessage } from "../batch";
 import { count, tally } from "../counters";
-import { be16, hasHops, ipv4HeaderLength, isIpv4, storeBe16, takeHop } from "../datagram";
-import { endsBeyond, mustStayWhole } from "./fit";
+import { be16, hasHops, ipv4HeaderLength, isIpv4, keyOf, storeBe16, takeHop } from "../datagram";
+import { endsBeyond, mustStayWhole, show, unnoted } from "./fit";
 import { putFragmentHeader } from "./pieces";
 import { TUNNEL_LENGTH, tunnelAt } from "./routes";
 
@@ -59,8 +60,11 @@ export function noteCopy(packet: usize, length: i32, link: u32): void {
   const mtu = load<u32>(tunnelAt(link), LINK_MTU);
   if (!hasHops(packet)) return drop(VERDICT_TTL_EXPIRED);
   if (<u32>length <= mtu) return note(packet, length, link, 0);
-  // No ICMP tells the source: it must not answer IPv4 multicast (RFC 1812 §4.3.2.7).
-  if (mustStayWhole(packet) || mtu < IPV4_LEAST_MTU) return drop(VERDICT_LINK_MTU);
+  if (mustStayWhole(packet) || mtu < IPV4_LEAST_MTU) {
+    // ICMP must not answer multicast (RFC 1812 §4.3.2.7), but for this reason (RFC 4443 §2.4 e.3).
+    if (!isIpv4(packet)) tell(packet, length, link);
+    return drop(VERDICT_LINK_MTU);
+  }
   if (endsBeyond(packet, length)) return drop(VERDICT_INNER_LENGTH);
   const header = ipv4HeaderLength(packet);
   const payload = <u32>length - header;
@@ -68,6 +72,13 @@ export function noteCopy(packet: usize, length: i32, link: u32): void {
   for (let at: u32 = 0; at < payload; at += size)
     note(packet, header + min(size, payload - at), link, 1 + at);
   tally(TALLY_FRAGMENTED, 1);
+}
+
+/** Shows control a datagram that is too big for a link, one of a source until control has looked. */
+function tell(packet: usize, length: i32, link: u32): void {
+  keyOf(packet, ARENA_KEY);
+  const bit = unnoted(ARENA_KEY);
+  if (bit) show(bit, link, packet, length);
 }
 
 function note(packet: usize, length: i32, link: u32, fragment: u32): void {

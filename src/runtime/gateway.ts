@@ -11,12 +11,14 @@
  */
 import {
   CONFIG_LINKS,
+  CONFIG_NOTED,
   CONFIG_SINK,
   CONFIG_SINK_USO,
   FRAME_ETHERNET,
   FRAME_IP,
   FRAME_VNET,
   FRAME_VNET_ETHERNET,
+  PUNT_TOO_BIG,
   SINK_TAP,
   SINK_TAP_PLAIN,
   SINK_TUN,
@@ -24,16 +26,18 @@ import {
 } from "../../assembly/layout/arena.ts";
 import type { GatewayConfig } from "../config/gateway.ts";
 import { familyOf, type Address, type Family } from "../core/address.ts";
-import type { CommandWriter } from "../engine/arena.ts";
+import type { CommandWriter, Punt } from "../engine/arena.ts";
 import type { LanePorts } from "../lanes/lane-set.ts";
 import { close, put } from "../os/libc.ts";
 import { watchLinks, type LinkEvents } from "../os/link-events.ts";
 import { addAddress, setMtu, setSysctl, setUp } from "../os/link.ts";
 import { openLinkSender } from "../os/packet.ts";
 import { openTun, type TunDevice } from "../os/tun.ts";
+import { readHead } from "../wire/icmp.ts";
 import { GatewaySockets, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Downstream } from "./downstream.ts";
+import { RelayIcmp } from "./icmp.ts";
 import { Listeners, warnOfRobustness } from "./listeners.ts";
 import { HOST, Reception } from "./reception.ts";
 import { planRelays } from "./relay-plan.ts";
@@ -65,6 +69,8 @@ class RunningGateway implements Service {
   readonly #downstream: readonly Downstream[] = [];
   /** What sends to downstream interfaces, one descriptor for each lane. */
   readonly #senders: readonly number[] = [];
+  /** Tells sources of what is too big for those interfaces. */
+  readonly #icmp: RelayIcmp | undefined;
   #events: LinkEvents | undefined;
   #stopping: Promise<void> | undefined;
   #closed = false;
@@ -84,13 +90,17 @@ class RunningGateway implements Service {
       lanes: () => Array.from({ length: config.lanes }, (_, lane) => this.#ports(socket, lane)),
       prime: (commands) => this.#prime(commands),
       deviceName: () => this.#devices[0]?.name,
-      device: (punt) => this.#listeners?.hear(punt.octets),
+      device: (punt) =>
+        punt.kind === PUNT_TOO_BIG ? this.#tooBig(punt) : this.#listeners?.hear(punt.octets),
     });
     const { tale } = this.#reception;
     this.ended = tale.ended;
     try {
       this.#downstream = (config.downstream ?? []).map((one, i) => this.#open(one, i));
-      if (this.#downstream.length > 0) this.#senders = openSenders(config.lanes);
+      if (this.#downstream.length > 0) {
+        this.#senders = openSenders(config.lanes);
+        this.#icmp = new RelayIcmp(tale, { tooBig: () => undefined, look: () => this.#look() });
+      }
       if (config.tun !== undefined || config.tap !== undefined) {
         this.#devices = this.#openDevices();
         this.#listeners = this.#listen();
@@ -132,6 +142,7 @@ class RunningGateway implements Service {
 
   async #end(): Promise<void> {
     this.#events?.close();
+    this.#icmp?.close();
     this.#listeners?.close();
     for (const one of this.#downstream) one.close();
     await this.#reception.stop();
@@ -144,6 +155,7 @@ class RunningGateway implements Service {
     if (this.#closed) return;
     this.#closed = true;
     this.#events?.close();
+    this.#icmp?.close();
     this.#listeners?.close();
     for (const one of this.#downstream) one.close();
     for (const { fd } of this.#devices) close(fd);
@@ -192,6 +204,19 @@ class RunningGateway implements Service {
       wanted: (group, filter) => this.#reception.want(memberOf(i, familyOf(group)), group, filter),
       changed: () => this.#reception.tell((commands) => this.#describe(commands, i)),
     });
+  }
+
+  /** Tells the source of a datagram that is too big for a downstream interface. */
+  #tooBig({ octets, port }: Punt): void {
+    const head = readHead(octets);
+    if (head === undefined) return;
+    const link = this.#downstream.find((_, i) => memberOf(i, head.family) === port);
+    this.#icmp?.shown(octets, head, link?.record(head.family)?.mtu ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Lets the lanes show once more what is too big. */
+  #look(): void {
+    this.#reception.tell((commands) => commands.config(CONFIG_NOTED, 0));
   }
 
   /** Looks at all downstream interfaces anew. */

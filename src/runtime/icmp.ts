@@ -1,6 +1,7 @@
 /**
  * A relay's ICMP, out and in: what sources are told of datagrams that are too big for a tunnel, and
- * what routers tell of messages that are too big for a path. Without CAP_NET_RAW there is neither.
+ * what routers tell of messages that are too big for a path. Without CAP_NET_RAW there is neither. A
+ * gateway has the way out for its downstream interfaces.
  */
 import type { Family } from "../core/address.ts";
 import { OsError } from "../core/errors.ts";

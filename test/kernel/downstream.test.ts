@@ -340,3 +340,20 @@ kernelTest(
     assertWhole(await listener.leave());
   },
 );
+
+kernelTest(
+  "an IPv6 source is told of what is too large for a LAN (RFC 4443 §3.2)",
+  [],
+  async (lab) => {
+    const lan = new Lan(lab, 1);
+    lan.gateway.ip("link", "set", LAN_DEVICE, "mtu", "1280");
+    const gateway = await lan.start("--downstream", LAN_DEVICE);
+    lan.gateway.ip("-6", "route", "replace", "2001:db8:1::/64", "dev", "eth0");
+    await lan.join(0, GROUP_6);
+    await lan.network.send(GROUP_6, { source: SOURCES_6[0], size: 1_300, rate: 100 });
+    await eventually("the message", PATIENCE_MS, async () => {
+      return ((await gateway.status()).counters["icmp_too_big_sent"] ?? 0) > 0;
+    });
+    assert.ok((await gateway.status()).drops["egress"]!["link-mtu"]! > 0);
+  },
+);

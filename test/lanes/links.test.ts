@@ -6,8 +6,11 @@ import {
   COMMAND_MEMBER_ADD,
   COMMAND_MEMBER_REMOVE,
   CONFIG_LINKS,
+  CONFIG_NOTED,
   CONFIG_SINK,
   FRAME_IP,
+  PUNT_HEAD,
+  PUNT_TOO_BIG,
   SINK_TUN_PLAIN,
   STAGE_EGRESS,
   STAGE_RECEIVED,
@@ -205,6 +208,37 @@ test("more copies than the transmit region holds all leave, however the outlet f
       expected,
     );
   assert.equal(egress(bed, verdict.VERDICT_FORWARDED), 3 * packets.length);
+});
+
+test("control is shown one IPv6 datagram of a source that is too big for a link, until it has looked (RFC 4443 §2.4)", () => {
+  const bed = gateway();
+  for (const family of [4, 6] as const)
+    for (const link of [0, 1])
+      bed.commands.route(
+        COMMAND_MEMBER_ADD,
+        FLOWS[family].group,
+        undefined,
+        memberOf(link, family),
+      );
+  const push = (family: Family): Uint8Array => {
+    const packet = datagram(family, 1_000, 9);
+    bed.socket.arrivals.push({ octets: amtData(packet), from: RELAY });
+    bed.run();
+    return packet;
+  };
+  push(4);
+  assert.equal(bed.punts.next(), undefined, "ICMP must not answer IPv4 multicast");
+  for (let turn = 0; turn < 2; turn++) {
+    const packet = push(6);
+    push(6);
+    const punt = bed.punts.next()!;
+    assert.deepEqual([punt.kind, punt.port], [PUNT_TOO_BIG, memberOf(1, 6)]);
+    assert.equal(hex(punt.octets), hex(packet.subarray(0, PUNT_HEAD)));
+    assert.equal(bed.punts.next(), undefined);
+    bed.commands.config(CONFIG_NOTED, 0);
+    bed.run();
+  }
+  assert.equal(egress(bed, verdict.VERDICT_LINK_MTU), 5);
 });
 
 test("more fragments than the transmit region holds all leave, however the outlet fills", () => {
