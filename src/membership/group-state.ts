@@ -25,6 +25,8 @@ export interface Applied {
 }
 
 const NO_SOURCES: readonly Address[] = [];
+/** What most records ask for besides. */
+const NOTHING_MORE: Applied = { querySources: NO_SOURCES, queryGroup: false, refused: 0 };
 
 export class GroupState {
   /** When the group timer ends; STOPPED in mode INCLUDE. */
@@ -74,6 +76,14 @@ export class GroupState {
     return { mode: including ? "include" : "exclude", sources };
   }
 
+  /** True if this is what `filter` makes. False may also mean that it holds several sources. */
+  isFilter({ mode, sources }: GroupFilter): boolean {
+    if (this.#sources !== undefined || mode !== this.mode) return false;
+    const including = this.#groupEnd === STOPPED;
+    const listed = this.#source !== undefined && (including || this.#sourceEnd === STOPPED);
+    return listed ? sources.length === 1 && sources[0] === this.#source : sources.length === 0;
+  }
+
   /**
    * Applies one record of a report that came at `now`, where no timer may have ended unnoticed.
    * `lifetime` is the Group Membership Interval; sources above `limit` are left out.
@@ -89,12 +99,10 @@ export class GroupState {
     const excluding = this.#groupEnd !== STOPPED;
     switch (kind) {
       case "is-in":
-      case "allow":
-        return {
-          querySources: NO_SOURCES,
-          queryGroup: false,
-          refused: this.#run(sources, until, limit),
-        };
+      case "allow": {
+        const refused = this.#run(sources, until, limit);
+        return refused === 0 ? NOTHING_MORE : { ...NOTHING_MORE, refused };
+      }
       case "to-in": {
         const querySources = this.#runningBut(sources);
         const refused = this.#run(sources, until, limit);

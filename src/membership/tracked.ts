@@ -52,12 +52,53 @@ class OlderMembers extends Member {
 
 const OLDER = "older";
 
+/** How many groups each reporter is a member of. Most gateways have one reporter: it needs no Map. */
+class Reporters {
+  #first: Address | undefined;
+  #firstGroups = 0;
+  #others: Map<Address, number> | undefined;
+
+  get size(): number {
+    return Number(this.#first !== undefined) + (this.#others?.size ?? 0);
+  }
+
+  has(reporter: Address): boolean {
+    return reporter === this.#first || this.#others?.has(reporter) === true;
+  }
+
+  /** One group more. */
+  enter(reporter: Address): void {
+    const others = this.#others?.get(reporter);
+    if (others === undefined && (this.#first ?? reporter) === reporter) {
+      this.#first = reporter;
+      this.#firstGroups++;
+    } else (this.#others ??= new Map()).set(reporter, (others ?? 0) + 1);
+  }
+
+  /** One group less, of those that it entered. */
+  leave(reporter: Address): void {
+    if (reporter === this.#first) {
+      if (--this.#firstGroups === 0) this.#first = undefined;
+      return;
+    }
+    const groups = this.#others?.get(reporter) ?? 0;
+    if (groups > 1) this.#others!.set(reporter, groups - 1);
+    else this.#others?.delete(reporter);
+  }
+
+  clear(): void {
+    this.#first = undefined;
+    this.#firstGroups = 0;
+    this.#others = undefined;
+  }
+}
+
 export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
   readonly #options: RouterOptions;
   /** By group, the first of its members; a list of one where gateways are single hosts. */
   readonly #groups = new Map<Address, Member>();
-  /** How many groups each reporter that is told apart is a member of. */
-  readonly #reporters = new Map<Address, number>();
+  /** Those told apart. */
+  readonly #reporters = new Reporters();
   /** No timer ends before this; infinite if none runs. */
   #due = Number.POSITIVE_INFINITY;
   readonly #outputs = new Outputs<RouterOutput>();
@@ -238,8 +279,7 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
   #add(group: Address, first: Member | undefined, member: Member): Member {
     member.next = first;
     this.#groups.set(group, member);
-    if (isTold(member))
-      this.#reporters.set(member.reporter, (this.#reporters.get(member.reporter) ?? 0) + 1);
+    if (isTold(member)) this.#reporters.enter(member.reporter);
     return member;
   }
 
@@ -256,7 +296,7 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
     for (let member = head; member !== undefined; member = member.next) {
       member.expire(now);
       if (member.isEmpty) {
-        this.#forget(member);
+        if (isTold(member)) this.#reporters.leave(member.reporter);
         continue;
       }
       this.#due = Math.min(this.#due, member.nextEnd());
@@ -270,16 +310,10 @@ export class TrackedRouter implements Machine<RouterInput, RouterOutput> {
       if (first !== head) this.#groups.set(group, first);
     }
     if (this.#groups.size === 0) this.#due = Number.POSITIVE_INFINITY;
+    if (first !== undefined && first.next === undefined && first.isFilter(before)) return;
     const after = first === undefined ? NOTHING : merged(first);
     if (!sameFilter(before, after))
       this.#outputs.push({ kind: "filter", group, before, filter: after });
-  }
-
-  #forget({ reporter }: Member): void {
-    const count = this.#reporters.get(reporter);
-    if (count === undefined) return;
-    if (count === 1) this.#reporters.delete(reporter);
-    else this.#reporters.set(reporter, count - 1);
   }
 
   #expire(now: Millis): void {

@@ -40,13 +40,7 @@ import {
   VERDICT_NOT_MEMBERSHIP,
   VERDICT_ROUTER_ALERT,
 } from "../../assembly/layout/verdict.ts";
-import {
-  type Address,
-  type Family,
-  formatAddress,
-  isLinkLocal,
-  isMulticast,
-} from "../core/address.ts";
+import { type Address, type Family, isLinkLocal, isMulticast } from "../core/address.ts";
 import type { Drop } from "../core/drops.ts";
 import { BugError } from "../core/errors.ts";
 import type { Millis } from "../core/machine.ts";
@@ -54,8 +48,15 @@ import { internetChecksum, pseudoHeaderSum } from "./checksum.ts";
 import { igmpLength, parseIgmp, writeIgmp } from "./igmp.ts";
 import type { GroupRecord, MembershipMessage, MembershipQuery } from "./membership.ts";
 import { isMldType, mldLength, parseMld, writeMld } from "./mld.ts";
-import { addressLength, readU16, writeAddress, writeU16, writeU32 } from "./octets.ts";
-import { recordLength } from "./records.ts";
+import {
+  addressLength,
+  addressOctets,
+  readU16,
+  writeAddress,
+  writeU16,
+  writeU32,
+} from "./octets.ts";
+import { addressTexts, recordLength } from "./records.ts";
 import { HOP_BY_HOP_ALERT, IPV4_ALERT, hopByHopAlerts, ipv4Alerts } from "./router-alert.ts";
 
 /** IGMPv3's precedence, "internetwork control" (RFC 3376 §4). */
@@ -135,11 +136,10 @@ function parseIpv4(octets: Uint8Array, checks: MembershipChecks): MembershipPars
     !ipv4Alerts(octets, IPV4_HEADER, header)
   )
     return { drop: VERDICT_ROUTER_ALERT };
-  const to = octets.subarray(IPV4_DESTINATION, IPV4_DESTINATION + 4);
-  if (checks.onLink === true && isAstray(message, to, 4))
+  const source = addressTexts.format(octets, IPV4_SOURCE, 4);
+  const destination = addressTexts.format(octets, IPV4_DESTINATION, 4);
+  if (checks.onLink === true && isAstray(message, destination, 4))
     return { drop: VERDICT_NOT_GENERAL_QUERY };
-  const source = formatAddress(octets, IPV4_SOURCE, 4);
-  const destination = formatAddress(to, 0, 4);
   return { family: 4, source, destination, message, length };
 }
 
@@ -168,21 +168,20 @@ function parseIpv6(octets: Uint8Array, checks: MembershipChecks): MembershipPars
   const sum = pseudoHeaderSum(octets, IPV6_SOURCE, length - at, PROTOCOL_ICMPV6);
   const message = parseMld(octets.subarray(at, length), sum);
   if (typeof message === "number") return { drop: message };
-  const to = octets.subarray(IPV6_DESTINATION, IPV6_DESTINATION + 16);
+  const source = addressTexts.format(octets, IPV6_SOURCE, 6);
+  const destination = addressTexts.format(octets, IPV6_DESTINATION, 6);
   if (checks.onLink === true) {
     if (!isLinkLocal(octets.subarray(IPV6_SOURCE, IPV6_SOURCE + 16)))
       return { drop: VERDICT_BAD_SOURCE };
-    if (isAstray(message, to, 6)) return { drop: VERDICT_NOT_GENERAL_QUERY };
+    if (isAstray(message, destination, 6)) return { drop: VERDICT_NOT_GENERAL_QUERY };
   }
-  const source = formatAddress(octets, IPV6_SOURCE, 6);
-  const destination = formatAddress(to, 0, 6);
   return { family: 6, source, destination, message, length };
 }
 
 /** True for a General Query to a multicast address that not all nodes listen to. */
-function isAstray(message: MembershipMessage, to: Uint8Array, family: Family): boolean {
+function isAstray(message: MembershipMessage, to: Address, family: Family): boolean {
   if (message.kind !== "query" || message.group !== undefined) return false;
-  return isMulticast(to) && formatAddress(to, 0, family) !== ALL_NODES[family];
+  return to !== ALL_NODES[family] && isMulticast(addressOctets(to));
 }
 
 export interface MembershipSender {

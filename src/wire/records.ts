@@ -33,8 +33,8 @@ const RECORD_AUX_LENGTH = 1; // u8, in units of 4 octets
 const RECORD_COUNT = 2; // u16
 const RECORD_GROUP = 4;
 
-/** Groups and sources. */
-const texts = new RecurringTexts();
+/** Groups and sources, and where messages come from and go to. */
+export const addressTexts = new RecurringTexts();
 
 /** The fields of a query from its S flag on. */
 export type QueryTail = Pick<
@@ -104,7 +104,11 @@ export function parseRecords(
     if (!sources) return undefined;
     const kind = KINDS[octets[start]!];
     if (kind !== undefined) {
-      records.push({ kind, group: texts.format(octets, start + RECORD_GROUP, family), sources });
+      records.push({
+        kind,
+        group: addressTexts.format(octets, start + RECORD_GROUP, family),
+        sources,
+      });
     }
     const end = fixed + sources.length * addressLength(family);
     start = end + 4 * octets[start + RECORD_AUX_LENGTH]!;
@@ -139,8 +143,9 @@ function parseSources(
 ): Address[] | undefined {
   const width = addressLength(family);
   if (at + count * width > octets.length) return undefined;
-  const sources: Address[] = [];
-  for (let i = 0; i < count; i++) sources.push(texts.format(octets, at + i * width, family));
+  // Not grown as they come: a list that grows has room for many, and most have one.
+  const sources = new Array<Address>(count);
+  for (let i = 0; i < count; i++) sources[i] = addressTexts.format(octets, at + i * width, family);
   return sources;
 }
 
