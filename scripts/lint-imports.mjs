@@ -47,7 +47,15 @@ export const MAY_IMPORT = {
     "src/core",
     "assembly/layout",
   ],
-  "src/cli": ["bench", "src/demo", "src/runtime", "src/config", "src/os", "src/core"],
+  "src/cli": [
+    "bench",
+    "src/demo",
+    "src/runtime",
+    "src/config",
+    "src/metrics",
+    "src/os",
+    "src/core",
+  ],
   // The package's public face.
   src: ["src/engine", "src/runtime", "src/protocols/amt", "src/membership", "src/wire", "src/core"],
 };

@@ -2,7 +2,7 @@
 import type { L2tpSessionStatus, L2tpStatistics, L2tpTunnelStatus } from "../runtime/service.ts";
 
 export function tunnelText(tunnel: L2tpTunnelStatus): string[] {
-  const { mode, version, path_mtu: mtu, sessions, alive } = tunnel;
+  const { mode, version, path_mtu: mtu, sessions, alive, socket_lost: lost } = tunnel;
   const keyed = mode === "keyed" ? ", keyed" : "";
   const peer = alive === undefined ? "" : `, peer ${alive ? "alive" : "dead"}`;
   return [
@@ -15,7 +15,8 @@ export function tunnelText(tunnel: L2tpTunnelStatus): string[] {
           `  UDP checksum: ${checksumText(tunnel)}`,
         ]
       : []),
-    `  version ${version}${keyed}, path mtu ${mtu}, ${sessions} sessions${peer}`,
+    `  version ${version}${keyed}, path mtu ${mtu}, ${sessions} sessions${peer}${lost ? ", socket lost" : ""}`,
+    ...statisticsText(tunnel.statistics),
   ];
 }
 

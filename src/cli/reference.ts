@@ -10,6 +10,7 @@ import { l2tpChange, l2tpSession, l2tpSettings, l2tpTunnel } from "../config/l2t
 import { spellWord } from "../config/l2tp-command.ts";
 import type { Shape, System } from "../config/system.ts";
 import { SYSTEMS } from "../config/systems.ts";
+import { SERVICE_COUNTERS, SESSION_COUNTERS, totalName } from "../metrics/l2tp.ts";
 import { CONTROL_VERSION } from "../runtime/control.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT_MEANINGS } from "./exit.ts";
@@ -141,6 +142,21 @@ function l2tpParts(): string[] {
     markdownTable(
       ["Key", "If left out", "Meaning"],
       rows(l2tpSettings).map(([key, , presence, what]) => [key!, presence!, what!]),
+    ),
+    "## L2TP counters",
+    "`culvert status --json` and `culvert l2tp --json show` have them below `statistics` of a session, and" +
+      " of a tunnel as the sum over its sessions, the deleted ones included. The service's `counters` sum" +
+      " up all tunnels that it has had.",
+    markdownTable(
+      ["Of a session or tunnel", "Of the service", "Counts"],
+      [
+        ...SESSION_COUNTERS.map((row) => [
+          `\`${row.direction}.${row.name}\``,
+          `\`${totalName(row)}\``,
+          row.what,
+        ]),
+        ...Object.entries(SERVICE_COUNTERS).map(([name, what]) => ["", `\`${name}\``, what]),
+      ],
     ),
   ];
 }

@@ -2,7 +2,7 @@
 import { endpointText, type Address } from "../core/address.ts";
 import { DROPS, type DropName } from "../core/drops.ts";
 import type { DaemonStatus } from "../runtime/control.ts";
-import type { GroupStatus, ServiceStatus } from "../runtime/service.ts";
+import type { L2tpTunnelStatus, GroupStatus, ServiceStatus } from "../runtime/service.ts";
 import { durationText, numberText, table } from "./table.ts";
 
 /** Rows of a table beyond which only their number is said. */
@@ -126,9 +126,14 @@ function l2tpTunnels({ l2tp }: ServiceStatus): string[] {
       placeText(tunnel.peer, tunnel.peer_port),
       numberText(tunnel.sessions),
       `${tunnel.path_mtu}`,
-      tunnel.alive === undefined ? "not asked" : tunnel.alive ? "alive" : "dead",
+      peerText(tunnel),
     ]),
   );
+}
+
+function peerText({ alive, socket_lost: lost }: L2tpTunnelStatus): string {
+  if (lost) return "cut off, socket lost";
+  return alive === undefined ? "not asked" : alive ? "alive" : "dead";
 }
 
 /** "192.0.2.1:1701", or over IP the address alone. */

@@ -4,8 +4,9 @@ import { PSEUDOWIRES } from "../config/l2tp.ts";
 import { cookieText } from "../config/l2tp-rules.ts";
 import { familyOf } from "../core/address.ts";
 import type { SessionCounters } from "../engine/session.ts";
+import { nameStatistics } from "../metrics/l2tp.ts";
 import type { Session, Tunnel } from "../protocols/l2tp/registry.ts";
-import type { L2tpSessionStatus, L2tpStatistics, L2tpTunnelStatus } from "./service.ts";
+import type { L2tpSessionStatus, L2tpTunnelStatus } from "./service.ts";
 
 const SUBLAYERS = ["none", "default", "atm"];
 const NAMES: ReadonlyMap<number, (typeof PSEUDOWIRES)[number]> = new Map([
@@ -26,6 +27,8 @@ export function tunnelStatus(
   { settings, sessions }: Tunnel,
   mtu: number,
   alive: boolean | undefined,
+  isLost: boolean,
+  counters: SessionCounters,
 ): L2tpTunnelStatus {
   const { udp, localPort, remotePort, checksumSent, checksumWanted } = settings;
   const isV4 = familyOf(settings.local) === 4;
@@ -43,6 +46,8 @@ export function tunnelStatus(
     path_mtu: mtu,
     sessions: sessions.size,
     ...(alive === undefined ? {} : { alive }),
+    ...(isLost ? { socket_lost: true as const } : {}),
+    statistics: nameStatistics(counters),
   };
 }
 
@@ -77,27 +82,6 @@ export function sessionStatus(
     l2spec_type: SUBLAYERS[settings.sublayer]!,
     mtu,
     ...(lanes > 1 ? { lane, read_lane: reader } : {}),
-    statistics: statistics(counters),
-  };
-}
-
-function statistics(counters: SessionCounters): L2tpStatistics {
-  return {
-    tx: {
-      packets: counters.txPackets,
-      octets: counters.txOctets,
-      errors: counters.txErrors,
-    },
-    rx: {
-      packets: counters.rxPackets,
-      octets: counters.rxOctets,
-      errors: counters.rxErrors,
-      cookie_discards: counters.rxCookie,
-      invalid: counters.rxInvalid,
-      seq_discards: counters.rxOld,
-      reordered: counters.rxReordered,
-      missing: counters.rxMissing,
-      unnumbered: counters.rxUnnumbered,
-    },
+    statistics: nameStatistics(counters),
   };
 }

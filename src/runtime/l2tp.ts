@@ -3,7 +3,6 @@
  * and devices. Commands, of which there may be thousands, are served one after another in the
  * control thread alone; what works already is not disturbed by them.
  */
-import { PORT_NONE } from "../../assembly/layout/l2tp.ts";
 import { VERDICT_UNKNOWN_TUNNEL } from "../../assembly/layout/verdict.ts";
 import type {
   L2tpChange,
@@ -21,7 +20,7 @@ import {
   type SessionPlan,
 } from "../engine/session.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
-import type { PortPlan } from "../lanes/plan.ts";
+import { nameTotals } from "../metrics/l2tp.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import {
   Keepalive,
@@ -33,8 +32,7 @@ import { wireId } from "../protocols/l2tp/plan.ts";
 import { L2tpRegistry, type Session, type Tunnel } from "../protocols/l2tp/registry.ts";
 import { parseL2tpControl } from "../wire/l2tp-control.ts";
 import { Driver } from "./driver.ts";
-import { closeDevices, DeviceNumbers, type DeviceEnd } from "./l2tp-devices.ts";
-import { openPlace, type OpenPlace, type PortBody } from "./l2tp-place.ts";
+import { L2tpPorts, type PlacePorts } from "./l2tp-ports.ts";
 import { sessionPlan, sessionSettings, tunnelSettings } from "./l2tp-settings.ts";
 import { sessionStatus, tunnelStatus } from "./l2tp-show.ts";
 import {
@@ -46,7 +44,7 @@ import {
   type L2tpReloaded,
 } from "./l2tp-reload.ts";
 import { NO_COUNTERS, sumCounters } from "./l2tp-counters.ts";
-import { L2tpSocket, pathMtu } from "./l2tp-socket.ts";
+import { pathMtu } from "./l2tp-socket.ts";
 import type { L2tpSessionStatus, L2tpTunnelStatus, Service, ServiceStatus } from "./service.ts";
 import { Tale } from "./tale.ts";
 
@@ -73,6 +71,8 @@ export interface L2tpService extends Service {
 interface OpenTunnel extends FiledTunnel {
   readonly mtu: number;
   readonly machine: Keepalive;
+  /** What sessions of it counted that are deleted. */
+  past: SessionCounters;
   readonly driver: Driver<KeepaliveInput, KeepaliveOutput>;
 }
 
@@ -82,22 +82,6 @@ interface OpenSession extends FiledSession {
   past: SessionCounters;
 }
 
-/** A place, and the lanes that know its port: the one that reads it, and those that write to it. */
-interface PlacePorts extends OpenPlace {
-  readonly lanes: Set<number>;
-  /** How lanes are told of a device. */
-  readonly body: PortBody | undefined;
-}
-
-/** What a port has open, of which its lane is done. */
-interface LeftPort {
-  readonly port: number;
-  readonly open: { close(): DeviceEnd | undefined | void };
-}
-
-/** Ports that are closed before other events get their turn; of devices that takes some 0.1 s. */
-const CLOSED_AT_ONCE = 256;
-
 class RunningL2tp implements L2tpService {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
@@ -106,19 +90,10 @@ class RunningL2tp implements L2tpService {
   readonly #entropy = new SystemEntropy();
   readonly #tunnels = new Map<Tunnel, OpenTunnel>();
   readonly #sessions = new Map<Session, OpenSession>();
-  /** By the number of their port. */
-  readonly #sockets = new Map<number, L2tpSocket>();
-  readonly #places = new Map<number, PlacePorts>();
   readonly #arenas: WebAssembly.Memory[] = [];
-  #lanes: LaneSet | undefined;
-  readonly #numbers = new DeviceNumbers();
-  /** Ports that are closed once their lanes have left them. */
-  readonly #closings = new Set<Promise<void>>();
-  /** Those that lanes have left, until they are closed together. */
-  readonly #left: LeftPort[] = [];
-  #closes: Promise<void> | undefined;
-  /** True while the lanes are about to be told what waits for them. */
-  #telling = false;
+  #ports: L2tpPorts | undefined;
+  /** What sessions counted that are deleted. */
+  #past = NO_COUNTERS;
   /** The last of the commands, which are served in their order. */
   #queue: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -149,7 +124,7 @@ class RunningL2tp implements L2tpService {
       if (command.op.startsWith("add")) await this.#ready();
       const answer = this.#serve(command);
       // What is deleted is gone once the command is done: its names may be wanted at once.
-      await this.#closed();
+      await this.#ports?.closed();
       return answer;
     });
   }
@@ -158,7 +133,7 @@ class RunningL2tp implements L2tpService {
     return this.#inTurn(async () => {
       if (config.tunnels.length > 0) await this.#ready();
       return followFile(config, {
-        lanes: this.#lanes && this.#laneCount,
+        lanes: this.#ports && this.#laneCount,
         registry: this.#registry,
         tunnels: this.#tunnels,
         sessions: this.#sessions,
@@ -167,17 +142,27 @@ class RunningL2tp implements L2tpService {
         addSession: (tunnelId, session) => void this.#addSession(tunnelId, session, true),
         deleteSession: (session) => this.#deleteSession(session),
         change: (session, change) => this.#change(this.#sessions.get(session)!, change),
-        closed: () => this.#closed(),
+        closed: async () => this.#ports?.closed(),
       });
     });
   }
 
   status(): ServiceStatus {
     const isIdle = this.#tunnels.size === 0;
+    const tale = this.#tale.status(this.#ports?.lanes);
+    const total = [...this.#tunnels.values()].map((open) => this.#count(open));
     return {
-      ...this.#tale.status(this.#lanes),
+      ...tale,
+      counters: {
+        ...tale.counters,
+        ...nameTotals(
+          this.#tunnels.size,
+          this.#sessions.size,
+          total.reduce(sumCounters, this.#past),
+        ),
+      },
       state: isIdle ? "idle" : "serving",
-      local: Array.from(this.#sockets.values(), ({ entry }) => entry.local),
+      local: Array.from(this.#ports?.sockets.values() ?? [], ({ entry }) => entry.local),
       tunnels: [],
       groups: [],
       l2tp: { tunnels: this.#showTunnels(undefined), sessions: this.#showSessions({}) },
@@ -191,10 +176,7 @@ class RunningL2tp implements L2tpService {
   async #end(reason: Error | undefined): Promise<void> {
     for (const { driver } of this.#tunnels.values()) driver.close();
     await this.#queue;
-    await this.#lanes?.stop();
-    await this.#closed();
-    for (const [port, open] of [...this.#places, ...this.#sockets]) this.#left.push({ port, open });
-    await this.#closeLeft();
+    await this.#ports?.end();
     this.#tale.end(reason);
   }
 
@@ -207,15 +189,22 @@ class RunningL2tp implements L2tpService {
 
   /** Starts the lanes, when the first tunnel wants them. */
   async #ready(): Promise<void> {
-    this.#lanes ??= await LaneSet.start({
+    if (this.#ports) return;
+    const lanes = await LaneSet.start({
       replace: true,
       lanes: Array.from({ length: this.#laneCount }, () => ({ role: "l2tp" as const })),
       prime: (lane, commands) => this.#prime(lane, commands),
       punt: (_, punt) => this.#punt(punt),
-      lost: (_, port, reason) => this.#lost(port, reason),
+      lost: (lane, port, reason) => this.#ports?.lost(lane, port, reason),
       failed: (reason) => void (this.#stopping ??= this.#end(reason)),
     });
-    for (let lane = 0; lane < this.#laneCount; lane++) this.#arenas[lane] = this.#lanes.arena(lane);
+    for (let lane = 0; lane < this.#laneCount; lane++) this.#arenas[lane] = lanes.arena(lane);
+    this.#ports = new L2tpPorts(lanes, this.#entropy, {
+      released: (port) => this.#registry.releasePort(port),
+      gone: (place, reason) => this.#gone(place, reason),
+      warn: (text) => this.#tale.warn(text),
+      count: (name) => this.#tale.count(name),
+    });
   }
 
   #serve(command: L2tpCommand): unknown {
@@ -247,7 +236,7 @@ class RunningL2tp implements L2tpService {
     const settings = tunnelSettings(config);
     const { tunnel, opens } = this.#registry.addTunnel(settings);
     try {
-      if (opens) this.#openSocket(tunnel);
+      if (opens) this.#ports!.openSocket(tunnel.socket);
       const mtu = pathMtu(settings);
       const machine = new Keepalive({
         version: settings.version,
@@ -262,19 +251,22 @@ class RunningL2tp implements L2tpService {
         { kind: "timeout" },
         (output) => this.#take(tunnel, output),
       );
-      this.#tunnels.set(tunnel, { config, tunnel, mtu, machine, driver, fromFile });
+      const past = NO_COUNTERS;
+      this.#tunnels.set(tunnel, { config, tunnel, mtu, machine, driver, past, fromFile });
       driver.handle({ kind: "start" });
     } catch (error) {
-      if (this.#registry.removeTunnel(tunnel)) this.#closeSocket(tunnel);
+      if (this.#registry.removeTunnel(tunnel)) this.#ports!.closeSocket(tunnel.socket.port);
       throw error;
     }
   }
 
   #deleteTunnel(tunnel: Tunnel): void {
     for (const session of [...tunnel.sessions.values()]) this.#deleteSession(session);
-    this.#tunnels.get(tunnel)!.driver.close();
+    const { driver, past } = this.#tunnels.get(tunnel)!;
+    driver.close();
+    this.#past = sumCounters(this.#past, past);
     this.#tunnels.delete(tunnel);
-    if (this.#registry.removeTunnel(tunnel)) this.#closeSocket(tunnel);
+    if (this.#registry.removeTunnel(tunnel)) this.#ports!.closeSocket(tunnel.socket.port);
   }
 
   #addSession(tunnelId: number, config: L2tpSessionConfig, fromFile: boolean): object {
@@ -282,9 +274,9 @@ class RunningL2tp implements L2tpService {
     const settings = sessionSettings(open.config, config);
     const { session, opens } = this.#registry.addSession(tunnelId, settings);
     const { port } = session.place;
-    let place = this.#places.get(port);
+    let place = this.#ports!.place(port);
     try {
-      if (opens) place = this.#openPlace(session, this.#mtuOf(open, session, config));
+      if (opens) place = this.#ports!.openPlace(session, this.#mtuOf(open, session, config));
     } catch (error) {
       this.#registry.removeSession(session);
       this.#registry.releaseSession(session.number);
@@ -292,7 +284,8 @@ class RunningL2tp implements L2tpService {
       throw error;
     }
     this.#sessions.set(session, { config, session, place: place!, past: NO_COUNTERS, fromFile });
-    this.#writeFrom(session.lane, port, place!);
+    place!.sessions.add(session);
+    this.#ports!.writeFrom(session.lane, port);
     for (const lane of lanesOf(session))
       this.#commands(lane).sessionAdd(session.number, this.#key(session), this.#plan(session));
     if (!open.machine.alive) place!.setCarrier(false);
@@ -302,10 +295,14 @@ class RunningL2tp implements L2tpService {
 
   #deleteSession(session: Session): void {
     const { closes } = this.#registry.removeSession(session);
+    const { place, past } = this.#sessions.get(session)!;
+    const open = this.#tunnels.get(session.tunnel)!;
+    open.past = [past, this.#read(session)].reduce(sumCounters, open.past);
+    place.sessions.delete(session);
     this.#sessions.delete(session);
     for (const lane of lanesOf(session)) this.#commands(lane).sessionRemove(session.number);
     this.#registry.releaseSession(session.number);
-    if (closes) this.#closePlace(session.place.port);
+    if (closes) this.#ports!.closePlace(session.place.port);
   }
 
   #change(open: OpenSession, change: L2tpChange): void {
@@ -323,94 +320,10 @@ class RunningL2tp implements L2tpService {
       open.place.setMtu(this.#mtuOf(this.#tunnels.get(session.tunnel)!, session, config));
   }
 
-  #openSocket({ socket: entry }: Tunnel): void {
-    const socket = new L2tpSocket(entry, this.#laneCount);
-    const { port } = entry;
-    this.#sockets.set(port, socket);
-    const kind = entry.udp ? "udp" : "raw";
-    for (const [lane, fd] of socket.fds.entries()) {
-      this.#commands(lane).port(port, socket.kind);
-      this.#openPort(lane, { port, kind, fd, header: 0 });
-    }
-  }
-
-  #closeSocket({ socket: { port } }: Tunnel): void {
-    const socket = this.#sockets.get(port);
-    if (!socket) return this.#registry.releasePort(port); // it did not come to be
-    this.#sockets.delete(port);
-    this.#closeLater(socket.fds.keys(), port, socket);
-  }
-
-  #openPlace(session: Session, mtu: number): PlacePorts {
-    const { port, lane } = session.place;
-    const bodies: PortBody[] = [];
-    let known = false;
-    const open = (body: PortBody) => this.#openPort(lane, { ...body, port });
-    const opened = (body: PortBody) => (known ? open(body) : void bodies.push(body));
-    const opening = openPlace(session.settings, mtu, { opened, numbers: this.#numbers });
-    const body = bodies.find(({ kind }) => kind === "device");
-    const place = { ...opening, body, lanes: new Set([lane]) };
-    this.#places.set(port, place);
-    this.#commands(lane).port(port, place.kind);
-    known = true;
-    bodies.forEach(open);
-    return place;
-  }
-
-  /** Lets a lane write to a place that another one may be reading. */
-  #writeFrom(lane: number, port: number, { kind, body, lanes }: PlacePorts): void {
-    if (lanes.has(lane) || !body) return;
-    lanes.add(lane);
-    this.#commands(lane).port(port, kind);
-    this.#openPort(lane, { ...body, port, writeOnly: true });
-  }
-
-  #closePlace(port: number): void {
-    const place = this.#places.get(port)!;
-    this.#places.delete(port);
-    this.#closeLater(place.lanes, port, place);
-  }
-
-  /** Closes what a port has open, as soon as all its lanes have left it. */
-  #closeLater(lanes: Iterable<number>, port: number, open: LeftPort["open"]): void {
-    const leaving = Array.from(lanes, (lane) => {
-      this.#commands(lane).port(port, PORT_NONE);
-      return this.#lanes!.closePort(lane, port);
-    });
-    const closing = Promise.all(leaving).then(async () => {
-      this.#left.push({ port, open });
-      await (this.#closes ??= this.#closeLeft());
-      this.#closings.delete(closing);
-    });
-    this.#closings.add(closing);
-  }
-
-  /** Closes all that lanes have left, also meanwhile. */
-  async #closeLeft(): Promise<void> {
-    while (this.#left.length > 0) {
-      await turn();
-      const some = this.#left.splice(0, CLOSED_AT_ONCE);
-      const ends = some.map(({ open }) => open.close()).filter((end) => end !== undefined);
-      closeDevices(ends as DeviceEnd[], this.#entropy);
-      for (const { port } of some) this.#registry.releasePort(port);
-    }
-    this.#closes = undefined;
-  }
-
-  /** Settles when nothing waits to be closed. */
-  async #closed(): Promise<void> {
-    while (this.#closings.size > 0) await Promise.all(this.#closings);
-  }
-
-  /** A lane has left a port by itself. */
-  #lost(port: number, reason: string): void {
-    const place = this.#places.get(port);
-    if (!place || place.lost()) return;
-    // As with the Linux driver, a session goes with its device.
-    const gone = [...this.#sessions.values()].filter(({ session }) => session.place.port === port);
-    for (const { session } of gone) {
+  /** As with the Linux driver, a session goes with its device. */
+  #gone({ device = "its place", sessions }: PlacePorts, reason: string): void {
+    for (const session of [...sessions]) {
       const { settings, tunnel } = session;
-      const { device = "its place" } = place;
       this.#tale.warn(
         `session ${settings.id} of tunnel ${tunnel.settings.id} ends with ${device}: ${reason}`,
       );
@@ -436,7 +349,7 @@ class RunningL2tp implements L2tpService {
   #take(tunnel: Tunnel, output: KeepaliveOutput): void {
     switch (output.kind) {
       case "send":
-        return this.#sockets.get(tunnel.socket.port)?.sendControl(output.octets, tunnel.peer);
+        return this.#control(tunnel, output.octets);
       case "dropped":
         return this.#tale.dropped(output.drop);
       case "alive":
@@ -446,6 +359,11 @@ class RunningL2tp implements L2tpService {
         return this.#carry(tunnel, output.kind === "alive");
       }
     }
+  }
+
+  #control({ socket: { port }, peer }: Tunnel, octets: Uint8Array): void {
+    const ports = this.#ports!;
+    if (!ports.isLost(port)) ports.sockets.get(port)?.sendControl(octets, peer);
   }
 
   /** Sets the carrier of the devices that are a tunnel's alone. */
@@ -483,35 +401,22 @@ class RunningL2tp implements L2tpService {
     for (const open of this.#sessions.values())
       if (lanesOf(open.session).includes(lane))
         open.past = sumCounters(open.past, this.#readIn(lane, open.session));
-    this.#arenas[lane] = this.#lanes!.arena(lane);
-    for (const [port, { kind }] of this.#sockets) commands.port(port, kind);
-    for (const [port, { kind, lanes }] of this.#places)
-      if (lanes.has(lane)) commands.port(port, kind);
+    this.#arenas[lane] = this.#ports!.lanes.arena(lane);
+    this.#ports!.prime(lane, commands);
     for (const { session } of this.#sessions.values())
       if (lanesOf(session).includes(lane))
         commands.sessionAdd(session.number, this.#key(session), this.#plan(session));
   }
 
-  #openPort(lane: number, plan: PortPlan): void {
-    this.#lanes!.openPort(lane, plan);
-    this.#tellLanes();
-  }
-
-  /** Where commands for a lane are written; it gets those of one turn together. */
   #commands(lane: number): CommandWriter {
-    const commands = this.#lanes!.commands(lane);
-    commands.hold();
-    this.#tellLanes();
-    return commands;
+    return this.#ports!.commands(lane);
   }
 
-  #tellLanes(): void {
-    if (this.#telling) return;
-    this.#telling = true;
-    setImmediate(() => {
-      this.#telling = false;
-      this.#lanes!.flush();
-    });
+  /** What all sessions of a tunnel have counted. */
+  #count({ tunnel, past }: OpenTunnel): SessionCounters {
+    return [...tunnel.sessions.values()]
+      .flatMap((session) => [this.#sessions.get(session)!.past, this.#read(session)])
+      .reduce(sumCounters, past);
   }
 
   #key(session: Session): SessionKey {
@@ -521,7 +426,8 @@ class RunningL2tp implements L2tpService {
 
   #plan(session: Session): SessionPlan {
     const { mtu } = this.#tunnels.get(session.tunnel)!;
-    return sessionPlan(session, mtu, this.#sockets.get(session.tunnel.socket.port)!.trains);
+    const { trains } = this.#ports!.sockets.get(session.tunnel.socket.port)!;
+    return sessionPlan(session, mtu, trains);
   }
 
   #mtuOf({ mtu }: OpenTunnel, session: Session, config: L2tpSessionConfig): number {
@@ -532,9 +438,10 @@ class RunningL2tp implements L2tpService {
     const wanted =
       tunnelId === undefined ? this.#registry.tunnels.values() : [this.#registry.tunnel(tunnelId)];
     return Array.from(wanted, (tunnel) => {
-      const { mtu, machine } = this.#tunnels.get(tunnel)!;
-      const alive = tunnel.settings.keepalive === undefined ? undefined : machine.alive;
-      return tunnelStatus(tunnel, mtu, alive);
+      const open = this.#tunnels.get(tunnel)!;
+      const alive = tunnel.settings.keepalive === undefined ? undefined : open.machine.alive;
+      const isLost = this.#ports!.isLost(tunnel.socket.port);
+      return tunnelStatus(tunnel, open.mtu, alive, isLost, this.#count(open));
     });
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Endpoint, Address } from "../core/address.ts";
 import type { DropName } from "../core/drops.ts";
+import type { SessionStatistics } from "../metrics/l2tp.ts";
 import type { GroupFilter } from "../wire/membership.ts";
 
 export interface Service {
@@ -94,6 +95,10 @@ export interface L2tpTunnelStatus {
   readonly sessions: number;
   /** With a keepalive: whether the peer answers. */
   readonly alive?: boolean;
+  /** Its socket is lost, and will be opened again. */
+  readonly socket_lost?: true;
+  /** Of all its sessions, those that are deleted included. */
+  readonly statistics: L2tpStatistics;
 }
 
 /** A session; the names that `ip -json l2tp show session` has are as there. */
@@ -124,27 +129,8 @@ export interface L2tpSessionStatus {
   readonly statistics: L2tpStatistics;
 }
 
-/** What went through a session, and what did not, by reason. */
-export interface L2tpStatistics {
-  readonly tx: { readonly packets: number; readonly octets: number; readonly errors: number };
-  readonly rx: {
-    readonly packets: number;
-    readonly octets: number;
-    /** Not what the pseudowire carries. */
-    readonly errors: number;
-    readonly cookie_discards: number;
-    /** The header or sublayer is cut short, or not as agreed. */
-    readonly invalid: number;
-    /** Late or repeated. */
-    readonly seq_discards: number;
-    /** Came ahead, and waited. */
-    readonly reordered: number;
-    /** Numbers that never came. */
-    readonly missing: number;
-    /** Dropped for want of a number. */
-    readonly unnumbered: number;
-  };
-}
+/** What went through a session, or all of a tunnel's, and what did not, by reason. */
+export type L2tpStatistics = SessionStatistics;
 
 /** An interface on which hosts are listened to. */
 export interface InterfaceStatus {
