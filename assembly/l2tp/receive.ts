@@ -168,6 +168,14 @@ function setFrame(session: usize, at: usize, length: i32, mark: u32): void {
   frameMark = mark;
 }
 
+// What is alike for all datagrams of a message: found out at its first one.
+let segmentSize: i32 = 0; // octets of each but the last
+let messageEcn: u32 = 0;
+// The session that the datagram before it in the same message was for, or 0.
+let lastSession: usize = 0;
+let lastVersion: u32 = 0;
+let lastId: u32 = 0;
+
 /** Decides about the batch's next datagram. False when there is none. */
 function nextDatagram(): bool {
   const message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
@@ -175,19 +183,20 @@ function nextDatagram(): bool {
   const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
   const octet = load<i32>(ARENA_CURSOR, CURSOR_OCTET);
   const length = rxLength(region, message);
-  const gro = rxAncillary(region, message, IPPROTO_UDP, UDP_GRO);
-  const size = gro && load<i32>(gro) > 0 ? load<i32>(gro) : max(length, 1);
-  const verdict = datagram(
-    region,
-    message,
-    rxPacket(region, message) + octet,
-    min(size, length - octet),
-  );
+  if (octet == 0) {
+    const gro = rxAncillary(region, message, IPPROTO_UDP, UDP_GRO);
+    segmentSize = gro && load<i32>(gro) > 0 ? load<i32>(gro) : max(length, 1);
+    messageEcn = receivedEcn(region, message);
+    lastSession = 0;
+  }
+  const rest = length - octet;
+  const at = rxPacket(region, message) + octet;
+  const verdict = datagram(region, message, at, min(segmentSize, rest));
   count(STAGE_CONTROL, STAGE_RECEIVED, 1);
   count(STAGE_CONTROL, verdict, 1);
-  const done = octet + size >= length;
+  const done = segmentSize >= rest;
   store<u32>(ARENA_CURSOR, done ? message + 1 : message, CURSOR_MESSAGE);
-  store<i32>(ARENA_CURSOR, done ? 0 : octet + size, CURSOR_OCTET);
+  store<i32>(ARENA_CURSOR, done ? 0 : octet + segmentSize, CURSOR_OCTET);
   return true;
 }
 
@@ -200,10 +209,15 @@ function datagram(region: usize, i: u32, at: usize, length: i32): i32 {
   const name = rxName(region, i);
   if (!headVersion)
     return puntFrom(inlet, PUNT_FROM_SOCKET, headStart, headLength, name, rxNameLength(region, i));
-  const session = find(inlet, kind, name);
-  if (!session) return VERDICT_L2TP_SESSION;
-  note(session, SESSION_HEARD, 1);
-  return open(session, receivedEcn(region, i));
+  const id = load<u32>(ARENA_KEY, SESSION_ID);
+  if (!lastSession || id != lastId || headVersion != lastVersion) {
+    lastSession = find(inlet, kind, name);
+    lastId = id;
+    lastVersion = headVersion;
+  }
+  if (!lastSession) return VERDICT_L2TP_SESSION;
+  note(lastSession, SESSION_HEARD, 1);
+  return open(lastSession, messageEcn);
 }
 
 /** The session of a datagram that `readHeader` has read, or 0. */
