@@ -5,6 +5,7 @@ import {
   FRAME_ETHERNET,
   FRAME_VNET_ETHERNET,
   FRAME_VNET,
+  RX_BATCH,
   RX_CAPACITY,
   RX_CONTROL,
   RX_CONTROL_SHIFT,
@@ -79,14 +80,20 @@ export function rxPrepare(region: usize, frame: u32): void {
   rxArm(region, RX_CAPACITY);
 }
 
-/** Sets again what the kernel overwrote in the first `count` messages. */
-export function rxArm(region: usize, count: u32): void {
+/**
+ * Sets again what the kernel overwrote in the first `count` messages. Returns how many the next batch
+ * should have at most: as many as RX_BATCH octets hold if they are as large as these.
+ */
+export function rxArm(region: usize, count: u32): u32 {
+  let octets: u32 = 0;
   let message = region + RX_HEADERS;
   const end = message + ((<usize>count) << MMSGHDR_SHIFT);
   for (; message < end; message += 1 << MMSGHDR_SHIFT) {
+    octets += load<u32>(message, MMSGHDR_LENGTH);
     store<u32>(message, 1 << RX_NAME_SHIFT, MMSGHDR_NAME_LENGTH);
     store<u64>(message, 1 << RX_CONTROL_SHIFT, MMSGHDR_CONTROL_LENGTH);
   }
+  return octets ? min<u32>(RX_CAPACITY, max<u32>(1, (RX_BATCH * count) / octets)) : RX_CAPACITY;
 }
 
 /** Where the packet of message `i` starts, after what its port put before it. */

@@ -151,6 +151,7 @@ export const ARENA_RX = 0x300000;
 export const RX_REGION = 0xd00000; // octets of one region
 export const RX_REGIONS = 2; // of the AMT socket, and of all else that a lane reads
 export const RX_CAPACITY = 192; // messages: 3 trains of 64, 4 of 48
+export const RX_BATCH = 0x80000; // octets of a batch that caches still hold when they are sent on
 export const RX_HEADERS = 0; // mmsghdr [RX_CAPACITY]
 export const RX_IOVECS = 0x3000; // iovec [RX_CAPACITY]
 export const RX_NAMES = 0x3c00; // 32 octets [RX_CAPACITY]

@@ -30,7 +30,7 @@ export interface Core {
   updateChecksum(checksum: number, oldWord: number, newWord: number): number;
   crc32c(start: number, length: number, crc: number): number;
   rxPrepare(region: number, frame: number): void;
-  rxArm(region: number, count: number): void;
+  rxArm(region: number, count: number): number;
   applyCommands(most: number): number;
   relayControl(region: number, messages: number): void;
   deviceControl(region: number, messages: number, frame: number): void;

@@ -87,7 +87,7 @@ export class Lane {
   readonly #holding: Holding | undefined;
   readonly #waiting: Waiting;
   readonly #ports = new Map<number, Entry>();
-  /** Messages of each region's last batch, whose headers must be set up again. */
+  /** Messages that came last to each region, whose headers must be set up again. */
   readonly #used = new Map<number, number>();
   /** What frames each region's headers are laid out for. */
   readonly #frames = new Map<number, number>();
@@ -197,31 +197,32 @@ export class Lane {
     if (!stage) throw new BugError(`port ${number} of a lane is not one to read`);
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
       if (this.#ports.get(number) !== entry) break; // lost by the last batch
-      this.#arm(stage);
-      const count = entry.port.receive();
-      const inRegion = entry.port.held === undefined;
-      this.#used.set(stage.region, inRegion ? Math.max(count, 0) : 0);
+      const most = this.#arm(stage);
+      const count = entry.port.receive(most);
       if (count <= 0) {
         if (count < 0) this.#receiveFailed(entry, -count);
         return true;
       }
+      const inRegion = entry.port.held === undefined;
+      this.#used.set(stage.region, inRegion ? count : 0);
       if (inRegion) this.#core.tally(TALLY_RECEIVE_CALLS, 1);
       else this.#core.tally(TALLY_RING_FRAMES, count);
       this.#core.tally(TALLY_RECEIVED_MESSAGES, count);
       stage.begin(count, number);
       if (stage.fill) this.#send(stage, entry.port);
       else this.#settle();
-      if (count < RX_CAPACITY) break;
+      if (count < most) break;
     }
     return !this.#filling;
   }
 
-  /** Lays the headers of a stage's region out for its ports. */
-  #arm({ region, frame }: Stage): void {
+  /** Lays the headers of a stage's region out for its ports. Returns how many may be received. */
+  #arm({ region, frame }: Stage): number {
     if (this.#frames.get(region) === frame)
-      return this.#core.rxArm(region, this.#used.get(region)!);
+      return this.#core.rxArm(region, this.#used.get(region) ?? 0);
     this.#core.rxPrepare(region, frame);
     this.#frames.set(region, frame);
+    return RX_CAPACITY;
   }
 
   #ready(entry: Entry, ready: Readiness): void {

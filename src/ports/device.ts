@@ -48,14 +48,14 @@ export class DevicePort extends DescriptorWatch implements Port {
     this.#first = (arena.base + iovecs) % 2 ** 32;
   }
 
-  receive(): number {
-    for (let i = 0; i < RX_CAPACITY; i++) {
+  receive(most: number): number {
+    for (let i = 0; i < most; i++) {
       const length = read(this.fd, this.#slots[i]!, this.#room);
       if (length < 0) return i > 0 || length === -EAGAIN ? i : length;
       const header = this.#region + RX_HEADERS + (i << MMSGHDR_SHIFT);
       this.#words[(header + MMSGHDR_LENGTH) >> 2] = length;
     }
-    return RX_CAPACITY;
+    return most;
   }
 
   send(first: number, count: number): number {

@@ -4,7 +4,6 @@
  * bound that a kernel's buffer would have.
  */
 import type { RemoteInfo, Socket } from "node:dgram";
-import { RX_CAPACITY } from "../../assembly/layout/arena.ts";
 import type { Endpoint } from "../core/address.ts";
 import { EAGAIN, EDESTADDRREQ, EINVAL, errorNumber } from "../os/errno.ts";
 import { EventWatch } from "./event-watch.ts";
@@ -52,10 +51,10 @@ export class DgramPort extends EventWatch implements Port {
     socket.on("error", this.#fail);
   }
 
-  receive(): number {
+  receive(most: number): number {
     const region = this.#region;
     if (region === undefined) return 0;
-    const arrived = this.#queue.splice(0, RX_CAPACITY);
+    const arrived = this.#queue.splice(0, most);
     for (const [i, arrival] of arrived.entries()) {
       this.#messages.put(region, i, 0, arrival);
       this.#queued -= arrival.octets.length + OVERHEAD;

@@ -28,8 +28,8 @@ export class DuplexPort extends WritablePort implements Port {
     duplex.on("end", this.#finish);
   }
 
-  override receive(): number {
-    const arrived = this.#queue.splice(0, RX_CAPACITY);
+  override receive(most: number): number {
+    const arrived = this.#queue.splice(0, most);
     for (const [i, octets] of arrived.entries()) this.messages.put(this.#region, i, 0, { octets });
     if (this.#paused) this.#duplex.resume();
     this.#paused = false;

@@ -20,8 +20,8 @@ export class FramesPort extends SocketPort implements Port {
   }
 
   /** As `Port` says; -EPIPE once the other side has left. */
-  override receive(): number {
-    const count = super.receive();
+  override receive(most: number): number {
+    const count = super.receive(most);
     for (let i = 0; i < count; i++) {
       const header = this.#region + RX_HEADERS + (i << MMSGHDR_SHIFT);
       if (this.#words[(header + MMSGHDR_LENGTH) >> 2] === 0) return i > 0 ? i : -EPIPE;

@@ -2,7 +2,6 @@
  * A port in memory, for tests and simulations: what is pushed arrives, what is sent can be taken,
  * cut into datagrams as the kernel does with UDP_SEGMENT.
  */
-import { RX_CAPACITY } from "../../assembly/layout/arena.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { ArenaMessages, type Arrival, type Departure } from "./messages.ts";
 import type { ArenaView, Port, Readiness } from "./port.ts";
@@ -30,8 +29,8 @@ export class MemoryPort implements Port {
     this.#messages = new ArenaMessages(arena);
   }
 
-  receive(): number {
-    const count = Math.min(this.arrivals.length, RX_CAPACITY);
+  receive(most: number): number {
+    const count = Math.min(this.arrivals.length, most);
     for (const [i, arrival] of this.arrivals.splice(0, count).entries())
       this.#messages.put(this.region, i, this.header, arrival);
     return count;

@@ -1,6 +1,6 @@
 /** Capture files as ports: one that packets come from, and one that packets go to. */
 import { readSync, writeSync } from "node:fs";
-import { FRAME_ETHERNET, FRAME_IP, RX_CAPACITY } from "../../assembly/layout/arena.ts";
+import { FRAME_ETHERNET, FRAME_IP } from "../../assembly/layout/arena.ts";
 import { ETHERNET_LENGTH } from "../../assembly/layout/system.ts";
 import { EOPNOTSUPP, errorNumber } from "../os/errno.ts";
 import {
@@ -68,9 +68,9 @@ export class CaptureInlet extends EventWatch implements Port {
   }
 
   /** Throws CaptureError where the file goes wrong, after all packets before have been received. */
-  receive(): number {
+  receive(most: number): number {
     let count = 0;
-    for (; this.#next && count < RX_CAPACITY; count++) {
+    for (; this.#next && count < most; count++) {
       this.#messages.put(this.#region, count, this.#header, this.#next);
       this.#advance(this.#next.linkType);
     }

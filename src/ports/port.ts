@@ -20,10 +20,10 @@ export interface HeldFrames {
 
 export interface Port {
   /**
-   * Fills the first messages of the port's receive region, or shows them in `held`. Returns how many,
-   * 0 when nothing waits, or a negated errno.
+   * Fills the first messages of the port's receive region, or shows them in `held`, at most `most`.
+   * Returns how many, 0 when nothing waits, or a negated errno.
    */
-  receive(): number;
+  receive(most: number): number;
   /** Where the batch lies that was received last; undefined for the receive region. */
   readonly held?: HeldFrames | undefined;
   /** Gives back what `held` shows. To be called when all that was made of it has been sent. */

@@ -3,7 +3,7 @@
  * call. What exceeds a frame, as a super-packet does, waits whole in the socket's queue and is taken
  * by recvmmsg.
  */
-import { RX_CAPACITY, RX_HEADERS } from "../../assembly/layout/arena.ts";
+import { RX_HEADERS } from "../../assembly/layout/arena.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { recvmmsg } from "../os/libc.ts";
 import { closeRing, type RingShape } from "../os/packet-ring.ts";
@@ -47,12 +47,12 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
     this.#headers = addressList(arena, region + RX_HEADERS, 1, 0);
   }
 
-  receive(): number {
+  receive(most: number): number {
     const { ring, frames, shift, first } = this;
-    const ready = this.#core.framesReady(ring, frames, shift, first, RX_CAPACITY);
+    const ready = this.#core.framesReady(ring, frames, shift, first, most);
     if (ready > 0) return this.#hold(ready);
     // Without a frame it is an error that woke us, or something queued before the ring was there.
-    const count = recvmmsg(this.fd, this.#headers[0]!, ready < 0 ? -ready : RX_CAPACITY);
+    const count = recvmmsg(this.fd, this.#headers[0]!, ready < 0 ? -ready : most);
     if (ready < 0) {
       if (count <= 0) return this.#hold(-ready); // what is lost of them is found out and counted
       this.#giveBack(count);

@@ -1,11 +1,5 @@
 /** Sockets of datagrams: recvmmsg and sendmmsg, a batch a call. Packet sockets receive this way, too. */
-import {
-  ARENA_TX,
-  RX_CAPACITY,
-  RX_HEADERS,
-  TX_CAPACITY,
-  TX_HEADERS,
-} from "../../assembly/layout/arena.ts";
+import { ARENA_TX, RX_HEADERS, TX_CAPACITY, TX_HEADERS } from "../../assembly/layout/arena.ts";
 import { MMSGHDR_SHIFT } from "../../assembly/layout/system.ts";
 import { EAGAIN } from "../os/errno.ts";
 import { recvmmsg, sendmmsg } from "../os/libc.ts";
@@ -23,8 +17,8 @@ export class SocketPort extends DescriptorWatch implements Port {
     this.#messages = addressList(arena, ARENA_TX + TX_HEADERS, TX_CAPACITY, 1 << MMSGHDR_SHIFT);
   }
 
-  receive(): number {
-    const count = recvmmsg(this.fd, this.#headers[0]!, RX_CAPACITY);
+  receive(most: number): number {
+    const count = recvmmsg(this.fd, this.#headers[0]!, most);
     return count === -EAGAIN ? 0 : count;
   }
 

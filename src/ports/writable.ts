@@ -22,7 +22,7 @@ export class WritablePort extends EventWatch implements Port {
   }
 
   /** A stream here is only written to. */
-  receive(): number {
+  receive(_most: number): number {
     return 0;
   }
 

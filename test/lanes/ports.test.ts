@@ -4,6 +4,7 @@ import {
   ARENA_CURSOR,
   ARENA_PAGES,
   CURSOR_PORT,
+  RX_CAPACITY,
   TALLY_BACK_PRESSURE,
 } from "../../assembly/layout/arena.ts";
 import { VERDICT_SEND_FAILED, VERDICT_STOPPED } from "../../assembly/layout/verdict.ts";
@@ -77,7 +78,7 @@ class Desk {
     };
     const core = {
       rxPrepare: () => undefined,
-      rxArm: () => undefined,
+      rxArm: () => RX_CAPACITY,
       applyCommands: () => 0,
       tally: (which, amount) => {
         this.tallies.set(which, (this.tallies.get(which) ?? 0) + amount);

@@ -100,7 +100,7 @@ function fill(bed: Bed, port: MemoryPort): void {
       port === bed.inner ? { octets: datagram } : { octets: amtData(datagram), from: RELAY },
     );
   }
-  assert.equal(port.receive(), RX_CAPACITY);
+  assert.equal(port.receive(RX_CAPACITY), RX_CAPACITY);
 }
 
 function counted(bed: Bed): { received: number; sent: number } {

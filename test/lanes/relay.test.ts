@@ -5,11 +5,14 @@ import {
   COMMAND_MEMBER_REMOVE,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
+  RX_BATCH,
+  RX_CAPACITY,
   STAGE_EGRESS,
   STAGE_INGEST,
   STAGE_RECEIVED,
   TALLY_MESSAGES,
 } from "../../assembly/layout/arena.ts";
+import { VNET_LENGTH } from "../../assembly/layout/system.ts";
 import {
   VERDICT_FORWARDED,
   VERDICT_NO_ROUTE,
@@ -91,6 +94,35 @@ test("each member of a route gets each packet, in order, as the reference engine
     assert.equal(stages[STAGE_EGRESS]![STAGE_RECEIVED], 1100 * 60 + 1);
     assert.equal(stages[STAGE_EGRESS]![VERDICT_FORWARDED], 1100 * 60 + 1);
   }
+});
+
+test("large messages are received a few at a time, so that caches hold a batch", () => {
+  const bed = makeBed("relay");
+  const asked: number[] = [];
+  const { inner } = bed;
+  const receive = inner.receive.bind(inner);
+  inner.receive = (most) => {
+    asked.push(most);
+    return receive(most);
+  };
+  const push = (count: number, length: number): void => {
+    const datagram = udpDatagram({
+      source: "192.0.2.45",
+      group: "232.1.2.3",
+      payload: payload(length, 1),
+    });
+    for (let i = 0; i < count; i++) inner.arrivals.push({ octets: vnet(datagram) });
+  };
+  push(10, 60_000);
+  bed.run();
+  push(20, 60_000);
+  bed.run();
+  push(300, 1_000);
+  bed.run();
+  const few = Math.floor(RX_BATCH / (60_000 + 28 + VNET_LENGTH));
+  const all = RX_CAPACITY;
+  assert.deepEqual(asked.slice(0, 7), [all, few, few, few, few, all, all]);
+  assert.equal(inner.arrivals.length, 0);
 });
 
 test("a full outlet holds the batch back, in order, and commands wait until it has left", () => {
