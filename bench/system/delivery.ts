@@ -6,8 +6,10 @@
  * Before anything is timed, every row has to bring a paced stream to the listener whole, in order
  * and octet for octet.
  */
+import os from "node:os";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
+import { requireTool, run } from "../../src/lab/tool.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, sideBySide, type Effort, type Figure, type Result } from "../result.ts";
 import { spread } from "../statistics.ts";
@@ -72,6 +74,7 @@ export async function runDelivery(
       const row = new Kind(await Path.make(false), programs);
       rows.push(row);
       await row.start();
+      spreadOut(row);
       await hold(row);
       await prove(row);
     }
@@ -128,6 +131,19 @@ export async function runDelivery(
     ],
     notes: [...new Set(notes)],
   };
+}
+
+/** The core of each daemon where there are two; the source has the first. */
+const CORES: Readonly<Record<string, string>> = { relay: "0", gateway: "1" };
+
+/**
+ * Keeps the daemons of a row on different cores where there are only two. The scheduler often puts both on
+ * one while the source has the other for itself, and moves them late.
+ */
+export function spreadOut(row: Ends): void {
+  if (os.availableParallelism() !== 2) return;
+  const program = requireTool("taskset", "util-linux");
+  for (const [role, { pid }] of row.daemons) run(program, ["-apc", CORES[role]!, String(pid)]);
 }
 
 /** Each round begins with another row. */
