@@ -6,7 +6,6 @@ import { checksum } from "../../src/engine/reference/checksum.ts";
 import { cut, sign } from "../../src/engine/reference/offload.ts";
 import { SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import type { SeededEntropy } from "../fuzz/mutate.ts";
-import { vnetOf } from "../offload/trains.ts";
 import { finished, unfinished, type Sending } from "./sending.ts";
 
 type Random = Pick<SeededEntropy, "below">;
@@ -58,9 +57,7 @@ export class Stream {
   partial(): Sending {
     const frame = this.#frame(1 + this.#random.below(LONGEST));
     const wanted = [relayed(frame)];
-    const vnet = vnetOf({ octets: frame, ip: LINK, size: 0 });
-    vnet[system.VNET_GSO_TYPE] = system.VNET_GSO_NONE;
-    return { trains: 1, sent: [Buffer.concat([vnet, frame])], wanted };
+    return { trains: 1, sent: [unfinished({ octets: frame, ip: LINK, size: LONGEST })], wanted };
   }
 
   /** A train that is left to the device to cut (UDP_SEGMENT). */

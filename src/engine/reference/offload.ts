@@ -33,10 +33,10 @@ export function cut({ octets, ip: at, size }: SuperPacket): Uint8Array[] {
   for (let start = payload; start < octets.length; start += size) {
     const index = frames.length;
     const isLast = start + size >= octets.length;
-    const frame = Uint8Array.from([
-      ...octets.subarray(0, payload),
-      ...octets.subarray(start, start + size),
-    ]);
+    const part = octets.subarray(start, start + size);
+    const frame = new Uint8Array(payload + part.length);
+    frame.set(octets.subarray(0, payload));
+    frame.set(part, payload);
     const view = viewOf(frame);
     if (isV4) {
       view.setUint16(at + ip.IPV4_TOTAL_LENGTH, frame.length - at);
