@@ -70,8 +70,8 @@ export async function runDelivery(
   const rows: Ends[] = [];
   try {
     for (const Kind of [CulvertEnds, VxlanEnds, DgramEnds]) {
-      progress(`delivery: checking ${Kind.name}`);
       const row = new Kind(await Path.make(false), programs);
+      progress(`delivery: checking ${row.name}`);
       rows.push(row);
       await row.start();
       spreadOut(row);

@@ -242,8 +242,6 @@ abstract class Row {
 /** Culvert's L2TPv3 over UDP, set up by the words of `ip l2tp`. */
 export class CulvertWire extends Row {
   readonly name = "culvert";
-  /** A super-packet of TCP is copied once more, as it is cut. */
-  override readonly copies = { ...READ_AND_WRITTEN, TCP: 5 };
   /** In the west, then in the east. */
   readonly daemons: Program[] = [];
   /** Flags of Node for each of them. */
