@@ -1,4 +1,5 @@
 /** All results on one page that needs nothing but itself: plots, goals, tables, machines. */
+import { LIMITS } from "./limits.ts";
 import { COLOURS, escaped, plot } from "./plot.ts";
 import { reached, type Figure, type Result, type Unit } from "./result.ts";
 import { goalRows, provenance, tablesOf } from "./tables.ts";
@@ -41,6 +42,7 @@ function section(result: Result): string {
   const notes = result.notes.map((note) => `<li>${escaped(note)}</li>`).join("");
   return `<section>
 <h2 id="${escaped(result.suite)}">${escaped(result.suite)}</h2>
+${limit(result.suite)}
 ${plots.join("\n")}
 <details><summary>figures</summary>
 ${tablesOf(result).map(table).join("\n")}
@@ -48,6 +50,12 @@ ${tablesOf(result).map(table).join("\n")}
 ${notes && `<ul>${notes}</ul>`}
 <p class="provenance">${escaped(provenance(result))}</p>
 </section>`;
+}
+
+function limit(suite: string): string {
+  const { against, rest } = LIMITS[suite] ?? {};
+  if (against === undefined || rest === undefined) return "";
+  return `<p>Held against ${escaped(against)}. What takes the rest: ${escaped(rest)}.</p>`;
 }
 
 function panel(unit: Unit, figures: readonly Figure[]): string {

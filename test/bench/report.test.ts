@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { LIMITS } from "../../bench/limits.ts";
 import { plot } from "../../bench/plot.ts";
 import { report } from "../../bench/report.ts";
 import { figure } from "../../bench/result.ts";
@@ -30,6 +31,12 @@ test("a plot of values that differ much has decades of one width", () => {
 test("figures that are zero or below it still make a plot", () => {
   for (const values of [[0], [-5, 0], [-5, 3, 900]])
     for (const x of dots(plot(marks(...values), "ns"))) assert.ok(Number.isFinite(x));
+});
+
+test("a report says what a suite is held against, and why it does not reach that", () => {
+  const { against, rest } = LIMITS["fanout"]!;
+  const page = report([{ ...result, suite: "fanout" }]);
+  assert.ok(page.includes(against) && page.includes(rest));
 });
 
 test("a report has every suite's figures, ratios, goals and machine, and nothing from elsewhere", () => {

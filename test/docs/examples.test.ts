@@ -80,3 +80,10 @@ test("the library example in the README runs, and sends a message", () => {
   assert.equal(run.stderr, "");
   assert.equal(run.stdout, "42 6 2268 192.0.2.2\n");
 });
+
+test("the library guide quotes the relay that the benchmarks run", () => {
+  const relay = readPage("bench/dropin/relay.ts").replaceAll('"../../src/index.ts"', '"culvert"');
+  const blocks = [...readPage("docs/guide/library.md").matchAll(/```ts\n([\s\S]*?)```/g)];
+  assert.ok(blocks.length >= 5);
+  for (const [, block] of blocks) assert.ok(relay.includes(block!), block);
+});
