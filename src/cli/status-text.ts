@@ -41,10 +41,20 @@ function block(service: ServiceStatus, pid: number): string[] {
     counters(service),
     drops(service),
   ];
-  return [head.join(", "), ...troubled(service), ...parts.flat()];
+  return [head.join(", "), ...lanes(service), ...parts.flat()];
 }
 
-/** Lanes are worth a line only when one has died. */
+/** Lanes are worth a line when there are several, when they are pinned, and one that has died. */
+function lanes(service: ServiceStatus): string[] {
+  const pinned = service.lanes.flatMap(({ processor }) => processor ?? []);
+  const where = pinned.length > 0 ? ` on processors ${pinned.join(", ")}` : "";
+  const all =
+    service.lanes.length > 1 || where !== ""
+      ? [`  ${service.lanes.length} ${service.lanes.length > 1 ? "lanes" : "lane"}${where}`]
+      : [];
+  return [...all, ...troubled(service)];
+}
+
 function troubled(service: ServiceStatus): string[] {
   return service.lanes
     .filter((lane) => lane.state !== "running" || lane.restarts > 0)

@@ -81,6 +81,43 @@ export function count<const O extends FieldOptions & Range>(options: O): FieldOf
   return field(options, wholeNumber("N", "a whole number", options));
 }
 
+/** A whole number within a range, or "auto" for what suits the host. */
+export function wholeOrAuto<const O extends FieldOptions & Range>(
+  options: O,
+): FieldOf<O, number | "auto"> {
+  const number = wholeNumber("N", "a whole number", options);
+  return field(options, {
+    takes: "N|auto",
+    expected: `${number.expected}, or auto`,
+    read: (input) => (input === "auto" ? input : number.read(input)),
+  });
+}
+
+/** Numbers of processors, as the kernel writes a list of them: 1-3,6. */
+export function processors<const O extends FieldOptions>(
+  options: O,
+): FieldOf<O, readonly number[]> {
+  return field(options, {
+    takes: "CPUS",
+    expected: `numbers of processors from 0 to ${PROCESSORS_MAX - 1}, as 1-3,6`,
+    read: (input) => readProcessors(String(input)),
+  });
+}
+
+/** Processors that a list can name, as many as Linux can be built for. */
+export const PROCESSORS_MAX = 8_192;
+
+function readProcessors(text: string): number[] | undefined {
+  const all: number[] = [];
+  for (const part of text.split(",")) {
+    const [, first, last = first] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part) ?? [];
+    if (first === undefined || Number(last) >= PROCESSORS_MAX || Number(last) < Number(first))
+      return undefined;
+    for (let one = Number(first); one <= Number(last); one++) all.push(one);
+  }
+  return all;
+}
+
 /** A protocol's version. */
 export function version<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
   return field(options, wholeNumber("VERSION", "a version", options));

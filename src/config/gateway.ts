@@ -1,6 +1,7 @@
 /** The configuration of an AMT gateway (RFC 7450 §5.2): fields, defaults and limits. */
 import type { z } from "zod";
 import { count, interfaceName, interfaceNames, prefixes, seconds, version } from "./field.ts";
+import { laneFields } from "./lanes.ts";
 import { relayFields, relayRules } from "./relays.ts";
 import type { System } from "./system.ts";
 
@@ -79,7 +80,10 @@ const fields = {
     max: 1_024,
     help: "tunnels to different relays at once, where relays are found by source",
   }),
-  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads" }),
+  ...laneFields(
+    "packet threads; all that one relay sends comes to one of them, so that more serve several relays only; auto: 1",
+    "auto",
+  ),
 };
 
 export const gateway = {

@@ -3,6 +3,7 @@ import { checkShape, isMap, shown, unknownKey, type Checked, type Fault } from "
 import {
   l2tpSettings,
   type L2tpConfig,
+  type L2tpLaneConfig,
   type L2tpSessionConfig,
   type L2tpTunnelPart,
 } from "./l2tp.ts";
@@ -37,7 +38,7 @@ export function readL2tp(raw: unknown): Checked<L2tpConfig> {
       else faults.push(...below([...at, TUNNELS, name], read.faults));
     }
   if (faults.length > 0 || "faults" in settings) return { faults };
-  return { value: { ...(settings.value as { lanes: number }), tunnels } };
+  return { value: { ...(settings.value as L2tpLaneConfig), tunnels } };
 }
 
 function readTunnel(raw: unknown): Checked<L2tpTunnelPart> {

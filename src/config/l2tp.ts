@@ -19,6 +19,7 @@ import {
   toggle,
   trafficClass,
 } from "./field.ts";
+import { laneFields } from "./lanes.ts";
 import type { Shape } from "./system.ts";
 
 /** Pseudowires by the word that asks for one. */
@@ -272,12 +273,10 @@ export const l2tpChange = {
 /** What stands at the top of a file's `l2tp`, beside its tunnels. */
 export const l2tpSettings = {
   fields: {
-    lanes: count({
-      fallback: 1,
-      min: 1,
-      max: 64,
-      help: "packet threads; tunnels that share a socket, and sessions that share a trunk, share one",
-    }),
+    ...laneFields(
+      "packet threads: what arrives is divided by a tunnel's spread, what is sent by device or trunk; auto: one less than there are processors, at most 4",
+      "auto",
+    ),
   },
   ...NO_RULES,
 } as const satisfies Shape;
@@ -292,10 +291,12 @@ export interface L2tpTunnelPart {
   readonly sessions: readonly L2tpSessionConfig[];
 }
 
+/** What stands beside the tunnels. */
+export type L2tpLaneConfig = z.output<z.ZodObject<typeof l2tpSettings.fields>>;
+
 /** All that a file says about L2TP. */
-export interface L2tpConfig {
-  readonly lanes: number;
+export interface L2tpConfig extends L2tpLaneConfig {
   readonly tunnels: readonly L2tpTunnelPart[];
 }
 
-export const NO_L2TP: L2tpConfig = { lanes: 1, tunnels: [] };
+export const NO_L2TP: L2tpConfig = { lanes: "auto", pin: undefined, tunnels: [] };

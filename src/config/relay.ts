@@ -13,6 +13,7 @@ import {
   seconds,
   toggle,
 } from "./field.ts";
+import { laneFields } from "./lanes.ts";
 import type { ExactlyOne, System } from "./system.ts";
 
 /** The UDP port of AMT relays (RFC 7450 §7). */
@@ -150,7 +151,10 @@ const fields = {
     max: 65_535,
     help: "the smallest MTU towards a gateway that ICMP can bring about, so that forged messages do little; over IPv6 never less than 1280",
   }),
-  lanes: count({ fallback: 1, min: 1, max: 64, help: "packet threads for each endpoint" }),
+  ...laneFields(
+    "packet threads for each endpoint, between which its gateways are divided; auto: all endpoints together one less than there are processors, at most 4 for each, and 1 with tun",
+    "auto",
+  ),
 };
 
 function rate(messages: string, fallback: number) {

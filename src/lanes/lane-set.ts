@@ -40,6 +40,8 @@ export interface LaneSetOptions {
   readonly replace: boolean;
   /** One entry for each lane. */
   readonly lanes: readonly LanePorts[];
+  /** The processors of the lanes that are Workers, one after another; see `LaneBase`. */
+  readonly pin?: readonly number[] | undefined;
   /** Fills the tables of a lane that starts, or starts anew: everything it must know. */
   prime(lane: number, commands: CommandWriter): void;
   /** Takes a packet that the core left to control. */
@@ -51,6 +53,16 @@ export interface LaneSetOptions {
   lost?(lane: number, port: number, reason: string): void;
   /** Called once when the set cannot go on. */
   failed(reason: Error): void;
+}
+
+/** A lane as it is now. */
+export interface LaneState {
+  readonly lane: number;
+  readonly state: "running" | "replaced" | "dead";
+  /** How often it was started anew after its death. */
+  readonly restarts: number;
+  /** The processor that it keeps to. */
+  readonly processor?: number;
 }
 
 /** Deaths of one lane within WINDOW milliseconds after which the service gives up. */
@@ -76,7 +88,7 @@ interface Running {
   closing: Map<number, () => void>;
   deaths: number[];
   restarts: number;
-  state: "running" | "replaced" | "dead";
+  state: LaneState["state"];
 }
 
 export class LaneSet {
@@ -167,8 +179,11 @@ export class LaneSet {
     return addLedgers([...this.#past, ...this.#lanes.map(({ arena }) => readLedger(arena))]);
   }
 
-  status(): { lane: number; state: "running" | "replaced" | "dead"; restarts: number }[] {
-    return this.#lanes.map(({ state, restarts }, lane) => ({ lane, state, restarts }));
+  status(): LaneState[] {
+    return this.#lanes.map(({ state, restarts }, lane) => {
+      const processor = this.#processor(lane);
+      return { lane, state, restarts, ...(processor === undefined ? {} : { processor }) };
+    });
   }
 
   /** The arena of one lane, as it is now: a lane that is replaced has another one. */
@@ -232,12 +247,17 @@ export class LaneSet {
     });
   }
 
+  #processor(lane: number): number | undefined {
+    const { pin = [] } = this.#options;
+    return pin[lane % pin.length];
+  }
+
   #startThread(lane: number, arena: WebAssembly.Memory, ears: LaneEars): LaneThread {
     const ports = this.#options.lanes[lane]!;
     const { module } = this.#module;
     if ("open" in ports) return startLocalLane(ports, module, arena, ears);
     const [epoll, bell] = [epollCreate(), openBell()];
-    const plan: LanePlan = { ...ports, module, arena, epoll, bell };
+    const plan: LanePlan = { ...ports, processor: this.#processor(lane), module, arena, epoll, bell };
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
     let over = false;
     worker.on("message", (message: FromLane) => ears.hear(message));

@@ -30,6 +30,8 @@ export interface Inlet {
 
 /** What a lane of any role is made of. */
 export interface LaneBase {
+  /** The processor that it keeps to; where the system puts it if undefined. */
+  readonly processor: number | undefined;
   readonly module: WebAssembly.Module;
   readonly arena: WebAssembly.Memory;
 }

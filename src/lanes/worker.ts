@@ -1,6 +1,7 @@
 /** The Worker of one lane: makes its ports and its core, and runs the loop until told to stop. */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { startCore, type Core } from "../engine/core.ts";
+import { keepTo } from "../os/affinity.ts";
 import { answerBell } from "../os/bell.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import { Epoll } from "../os/epoll.ts";
@@ -47,6 +48,7 @@ function run(parent: Parent, plan: LanePlan): void {
       throw error;
     });
   };
+  if (plan.processor !== undefined) keepTo(plan.processor);
   takePrecedence();
   const base = baseAddress(plan.arena);
   const arena = viewArena(plan.arena, base);

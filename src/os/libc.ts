@@ -46,6 +46,8 @@ const PROTOTYPES = {
   send: "intptr_t send(int, void *, size_t, int)",
   sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
   madvise: "int madvise(uintptr_t, size_t, int)",
+  sched_setaffinity: "int sched_setaffinity(int, size_t, void *)",
+  sched_getaffinity: "int sched_getaffinity(int, size_t, void *)",
   mmap: "intptr_t mmap(uintptr_t, size_t, int, int, int, intptr_t)",
   put: "intptr_t write(int, void *, size_t)",
   recv: "intptr_t recv(int, void *, size_t, int)",
@@ -206,6 +208,18 @@ const MAP_SHARED = 0x01;
 const MAP_PRIVATE = 0x02;
 const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
+
+/** Keeps the calling thread to a set of processors, a bit for each. Returns 0 or a negated errno. */
+export function schedSetaffinity(set: Uint8Array): number {
+  const bound = load();
+  return bound.sched_setaffinity(0, set.length, set) < 0 ? negatedErrno(bound) : 0;
+}
+
+/** Fills a set with the processors that the calling thread may run on. Returns 0 or a negated errno. */
+export function schedGetaffinity(set: Uint8Array): number {
+  const bound = load();
+  return bound.sched_getaffinity(0, set.length, set) < 0 ? negatedErrno(bound) : 0;
+}
 
 /**
  * Puts the memory of a descriptor in the place of a shared memory's own, from its first octet on.

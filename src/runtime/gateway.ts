@@ -38,6 +38,7 @@ import { GatewaySockets, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Downstream } from "./downstream.ts";
 import { RelayIcmp } from "./icmp.ts";
+import { checkPin } from "./lane-plan.ts";
 import { Listeners, warnOfRobustness } from "./listeners.ts";
 import { HOST, Reception } from "./reception.ts";
 import { planRelays } from "./relay-plan.ts";
@@ -61,6 +62,7 @@ export async function startGateway(name: string, config: GatewayConfig): Promise
 class RunningGateway implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #config: GatewayConfig;
+  readonly #laneCount: number;
   readonly #reception: Reception;
   /** The device's queues, one for each lane; none without a device. */
   readonly #devices: readonly TunDevice[] = [];
@@ -77,8 +79,11 @@ class RunningGateway implements Service {
 
   constructor(name: string, config: GatewayConfig) {
     this.#config = config;
+    // All that one relay sends is one flow, which one lane gets.
+    this.#laneCount = config.lanes === "auto" ? 1 : config.lanes;
+    checkPin(config.pin);
     const plan = planRelays("gateway", config);
-    const socket = new GatewaySockets(plan.locals, config.lanes);
+    const socket = new GatewaySockets(plan.locals, this.#laneCount);
     this.#reception = new Reception({
       name,
       role: "gateway",
@@ -87,7 +92,8 @@ class RunningGateway implements Service {
       tunnels: config.maxTunnels,
       quirks: config.quirks,
       replace: true,
-      lanes: () => Array.from({ length: config.lanes }, (_, lane) => this.#ports(socket, lane)),
+      pin: config.pin,
+      lanes: () => Array.from({ length: this.#laneCount }, (_, lane) => this.#ports(socket, lane)),
       prime: (commands) => this.#prime(commands),
       deviceName: () => this.#devices[0]?.name,
       device: (punt) =>
@@ -98,7 +104,7 @@ class RunningGateway implements Service {
     try {
       this.#downstream = (config.downstream ?? []).map((one, i) => this.#open(one, i));
       if (this.#downstream.length > 0) {
-        this.#senders = openSenders(config.lanes);
+        this.#senders = openSenders(this.#laneCount);
         this.#icmp = new RelayIcmp(tale, { tooBig: () => undefined, look: () => this.#look() });
       }
       if (config.tun !== undefined || config.tap !== undefined) {
@@ -263,8 +269,8 @@ class RunningGateway implements Service {
     const kind = this.#config.tun !== undefined ? "tun" : "tap";
     const devices: TunDevice[] = [];
     try {
-      for (let lane = 0; lane < this.#config.lanes; lane++) {
-        const multiQueue = this.#config.lanes > 1;
+      for (let lane = 0; lane < this.#laneCount; lane++) {
+        const multiQueue = this.#laneCount > 1;
         // A name such as culvert%d is a number only after the first queue is open.
         const name = devices[0]?.name ?? wanted;
         const offloads = { uso: true };

@@ -7,6 +7,7 @@ import { VERDICT_UNKNOWN_TUNNEL } from "../../assembly/layout/verdict.ts";
 import type {
   L2tpChange,
   L2tpConfig,
+  L2tpLaneConfig,
   L2tpSessionConfig,
   L2tpTunnelConfig,
 } from "../config/l2tp.ts";
@@ -33,6 +34,7 @@ import { L2tpRegistry, type Session, type Tunnel } from "../protocols/l2tp/regis
 import { parseL2tpControl } from "../wire/l2tp-control.ts";
 import { Driver } from "./driver.ts";
 import { L2tpPorts, type PlacePorts } from "./l2tp-ports.ts";
+import { checkPin, laneCount } from "./lane-plan.ts";
 import { sessionPlan, sessionSettings, tunnelSettings } from "./l2tp-settings.ts";
 import { sessionStatus, tunnelStatus } from "./l2tp-show.ts";
 import {
@@ -50,7 +52,7 @@ import { Tale } from "./tale.ts";
 
 /** Starts L2TP with the tunnels of a file; settles when they work. Throws what keeps one from it. */
 export async function startL2tp(name: string, config: L2tpConfig): Promise<L2tpService> {
-  const service = new RunningL2tp(name, config.lanes);
+  const service = new RunningL2tp(name, config);
   try {
     await service.begin(config);
   } catch (error) {
@@ -86,6 +88,7 @@ class RunningL2tp implements L2tpService {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
   readonly #laneCount: number;
+  readonly #pin: readonly number[] | undefined;
   readonly #registry: L2tpRegistry;
   readonly #entropy = new SystemEntropy();
   readonly #tunnels = new Map<Tunnel, OpenTunnel>();
@@ -98,7 +101,10 @@ class RunningL2tp implements L2tpService {
   #queue: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
-  constructor(name: string, lanes: number) {
+  constructor(name: string, { lanes: asked, pin }: L2tpLaneConfig) {
+    checkPin(pin);
+    const lanes = laneCount(asked);
+    this.#pin = pin;
     this.#tale = new Tale(name, "l2tp");
     this.ended = this.#tale.ended;
     this.#laneCount = lanes;
@@ -134,6 +140,7 @@ class RunningL2tp implements L2tpService {
       if (config.tunnels.length > 0) await this.#ready();
       return followFile(config, {
         lanes: this.#ports && this.#laneCount,
+        pin: this.#pin,
         registry: this.#registry,
         tunnels: this.#tunnels,
         sessions: this.#sessions,
@@ -193,6 +200,7 @@ class RunningL2tp implements L2tpService {
     const lanes = await LaneSet.start({
       replace: true,
       lanes: Array.from({ length: this.#laneCount }, () => ({ role: "l2tp" as const })),
+      pin: this.#pin,
       prime: (lane, commands) => this.#prime(lane, commands),
       punt: (_, punt) => this.#punt(punt),
       lost: (lane, port, reason) => this.#ports?.lost(lane, port, reason),

@@ -62,6 +62,8 @@ export interface ReceptionOptions {
   readonly quirks: boolean;
   /** The ports of each lane; asked for once, at the start. */
   lanes(): readonly LanePorts[];
+  /** The processors that lanes keep to, one after another. */
+  readonly pin?: readonly number[] | undefined;
   /** Values that a lane which starts must have besides its tables. */
   prime(commands: CommandWriter): void;
   /** The device that lanes deliver to, if there is one. */
@@ -121,6 +123,7 @@ export class Reception {
     this.#lanes = await LaneSet.start({
       replace: this.#options.replace,
       lanes: this.#options.lanes(),
+      pin: this.#options.pin,
       prime: (_lane, commands) => this.#prime(commands),
       punt: (_lane, punt) => this.#punt(punt),
       failed: (reason) => void this.#fail(reason),

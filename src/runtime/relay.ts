@@ -40,6 +40,7 @@ import { AmtSocket, innerMtu, tunnelMtu } from "./amt-socket.ts";
 import { failureOf } from "./device-gone.ts";
 import { Driver } from "./driver.ts";
 import { RelayIcmp } from "./icmp.ts";
+import { checkPin, laneCount } from "./lane-plan.ts";
 import { warnOfRobustness } from "./listeners.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
 import type { Service, ServiceStatus } from "./service.ts";
@@ -67,6 +68,8 @@ class RunningRelay implements Service {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
   readonly #config: RelayConfig;
+  /** Of each endpoint. */
+  readonly #laneCount: number;
   readonly #icmp: RelayIcmp;
   readonly #places: readonly Place[];
   readonly #ingress: Ingress;
@@ -87,6 +90,10 @@ class RunningRelay implements Service {
     this.#tale = new Tale(name, "relay");
     this.ended = this.#tale.ended;
     this.#config = config;
+    // Of a device one lane alone is the reader; each other one takes copies.
+    const isAuto = config.lanes === "auto" && config.tun !== undefined;
+    this.#laneCount = isAuto ? 1 : laneCount(config.lanes, config.local.length);
+    checkPin(config.pin);
     const { secretFile } = config;
     const sharedSecret =
       secretFile === undefined ? undefined : readSharedSecret(secretFile, `${name}.secretFile`);
@@ -96,14 +103,14 @@ class RunningRelay implements Service {
       look: () => this.#look(),
     });
     try {
-      this.#places = openPlaces(config, this.#icmp);
+      this.#places = openPlaces(config, this.#laneCount, this.#icmp);
     } catch (error) {
       this.#icmp.close();
       throw error;
     }
     try {
       const mtu = Math.max(...this.#places.map((place) => place.mtu));
-      this.#ingress = openIngress(config, config.lanes * this.#places.length, mtu, (text) =>
+      this.#ingress = openIngress(config, this.#laneCount * this.#places.length, mtu, (text) =>
         this.#tale.warn(text),
       );
     } catch (error) {
@@ -155,6 +162,7 @@ class RunningRelay implements Service {
           inlets: [{ kind: "socket", fd, frame: FRAME_IP }, ...this.#ingress.inlets[lane]!],
           outlet: "socket",
         })),
+        pin: this.#config.pin,
         prime: (lane, commands) => this.#prime(lane, commands),
         punt: (lane, punt) => this.#punt(lane, punt),
         failed: (reason) => void this.#end(failureOf(reason, this.#config.tun)),
@@ -247,7 +255,7 @@ class RunningRelay implements Service {
 
   /** The endpoint whose gateways a lane serves: each endpoint has a run of lanes of its own. */
   #placeOf(lane: number): Place {
-    return this.#places[Math.floor(lane / this.#config.lanes)]!;
+    return this.#places[Math.floor(lane / this.#laneCount)]!;
   }
 
   #punt(lane: number, punt: Punt): void {
@@ -302,8 +310,7 @@ class RunningRelay implements Service {
    * comes from there (RFC 7450 §5.3.3.6).
    */
   #homeOf({ tunnel, local }: TunnelUp): number {
-    const { lanes } = this.#config;
-    return this.#places.indexOf(this.#at(local)) * lanes + (tunnel % lanes);
+    return this.#places.indexOf(this.#at(local)) * this.#laneCount + (tunnel % this.#laneCount);
   }
 
   /** A tunnel's largest inner datagram, if that is smaller than its endpoint's. */
@@ -382,8 +389,8 @@ function advertised({ advertise = [], local }: RelayConfig): Address[] {
 }
 
 /** Opens the sockets of all endpoints. */
-function openPlaces(config: RelayConfig, icmp: RelayIcmp): Place[] {
-  const { local, lanes, mtu, pathMtuDiscovery } = config;
+function openPlaces(config: RelayConfig, lanes: number, icmp: RelayIcmp): Place[] {
+  const { local, mtu, pathMtuDiscovery } = config;
   const places: Place[] = [];
   try {
     for (const endpoint of local) {

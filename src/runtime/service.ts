@@ -2,6 +2,7 @@
  * What a running relay, gateway, receiver or L2TP endpoint offers to the command, the control socket
  * and the library: one shape of status, and an orderly end.
  */
+import type { LaneState } from "../lanes/lane-set.ts";
 import type { Endpoint, Address } from "../core/address.ts";
 import type { DropName } from "../core/drops.ts";
 import type { SessionStatistics } from "../metrics/l2tp.ts";
@@ -39,7 +40,7 @@ export interface ServiceStatus {
   readonly l2tp?: L2tpStatus;
   /** A gateway's downstream interfaces. */
   readonly interfaces?: readonly InterfaceStatus[];
-  readonly lanes: readonly LaneStatus[];
+  readonly lanes: readonly LaneState[];
   /** Totals over all lanes and machines, by counter name. */
   readonly counters: Readonly<Record<string, number>>;
   /** Packets dropped, by stage and reason; reasons with a zero count are left out. */
@@ -141,11 +142,4 @@ export interface InterfaceStatus {
   readonly mldQuerier: string | null;
   /** Groups that hosts there have joined. */
   readonly groups: number;
-}
-
-export interface LaneStatus {
-  readonly lane: number;
-  readonly state: "running" | "replaced" | "dead";
-  /** How often this lane was started anew after its death. */
-  readonly restarts: number;
 }
