@@ -58,6 +58,14 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     ["10.0.0.1/8", "192.0.2.0/33"],
   ],
   FILE: [["/etc/culvert/secret"], [""]],
+  "N|auto": [
+    ["auto", "3"],
+    ["several", "-1"],
+  ],
+  CPUS: [
+    ["1-3,6", "0"],
+    ["3-1", "a"],
+  ],
   "on|off": [
     ["on", "off"],
     ["yes", 1],

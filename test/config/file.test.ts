@@ -53,7 +53,7 @@ control: /run/c.sock
       quirks: true,
       pathMtuDiscovery: true,
       leastPathMtu: 576,
-      lanes: 1,
+      lanes: "auto",
     },
   });
   assert.deepEqual(gateway, {
@@ -72,7 +72,7 @@ control: /run/c.sock
       address: ["10.9.8.1/24"],
       maxTunnels: 64,
       quirks: false,
-      lanes: 1,
+      lanes: "auto",
     },
   });
 });
@@ -95,7 +95,7 @@ gateways:
 `),
     [
       'culvert.yaml:3:12 relays.north.local: expected an IPv4 or IPv6 address of this host that is not link-local, or ADDR:PORT with IPv6 in brackets, got "192.0.2"',
-      "culvert.yaml:5:12 relays.north.lanes: expected a whole number from 1 to 64, got 0",
+      "culvert.yaml:5:12 relays.north.lanes: expected a whole number from 1 to 64, or auto, got 0",
       "culvert.yaml:6:26 relays.north.ingressPorts.1: expected a UDP port from 1 to 65535, got 70000",
       "culvert.yaml:7:3 relays.south: expected exactly one of ingress and tun, got none",
       "culvert.yaml:12:5 gateways.home.discovery: expected at most one of relay and discovery, got relay and discovery",
