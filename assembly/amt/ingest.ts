@@ -8,6 +8,7 @@ import {
   ARENA_CURSOR,
   ARENA_KEY,
   CURSOR_ITEM,
+  CURSOR_NOW,
   CURSOR_MEMBER,
   CURSOR_MTU,
   CURSOR_PIECE,
@@ -72,7 +73,7 @@ import { routeCount, routeEnqueue, routeSetNext } from "./routes";
 /**
  * Turns `messages` received messages into items linked to their routes; `relayFill` goes on.
  * `ingress` is the number of the interface that they came by, from 1, and `now` the time in
- * milliseconds; 0 where there is one interface alone.
+ * milliseconds; 0 where there is one interface alone and no limit for tunnels.
  */
 export function ingest(region: usize, messages: u32, frame: u32, ingress: u32, now: u32): void {
   const items = region + RX_ITEMS;
@@ -173,6 +174,7 @@ function resolve(items: usize, end: usize, ingress: u32, now: u32): void {
   let first: u32 = 0;
   let last: usize = 0;
   const fitting = leastMtu();
+  store<u32>(ARENA_CURSOR, now, CURSOR_NOW);
   for (let item = items; item < end; item += 1 << ITEM_SHIFT) {
     const datagrams = datagramsOf(item);
     const route = <usize>load<u32>(item, ITEM_ROUTE);

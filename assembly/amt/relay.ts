@@ -15,6 +15,7 @@ import {
   CURSOR_ITEM,
   CURSOR_MEMBER,
   CURSOR_MTU,
+  CURSOR_NOW,
   CURSOR_PIECE,
   CURSOR_ROUTE,
   CURSOR_TRAIN,
@@ -69,6 +70,8 @@ import {
   SOCKADDR_IN_LENGTH,
   UDP_SEGMENT,
 } from "../layout/system";
+import { IPV4_HEADER, IPV6_HEADER, UDP_HEADER } from "../layout/ip";
+import { VERDICT_TUNNEL_RATE } from "../layout/verdict";
 import { putDataHeader } from "./data";
 import { absolute } from "../batch";
 import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
@@ -84,6 +87,7 @@ import {
   TUNNEL_SHIFT,
   tunnelAt,
 } from "./routes";
+import { isLimited, mayBeSent } from "./rate";
 import { firstRound, nextRound, tunnelMtu } from "./rounds";
 
 /** Octets that the largest train may take. */
@@ -110,7 +114,13 @@ export function relayFill(): u32 {
   let messages: u32 = 0;
   for (let trains = 1; messages < <u32>TX_CAPACITY;) {
     if (!train) {
-      if (trains == TRAIN_CAPACITY || staged + TRAIN_ROOM > <u32>room) break;
+      if (trains == TRAIN_CAPACITY || staged + TRAIN_ROOM > <u32>room) {
+        if (messages) break;
+        // No tunnel may be sent any of these trains: their places are free again.
+        staged = 0;
+        room = TX_STAGING_SIZE;
+        trains = 0;
+      }
       train = nextTrain(staged);
       if (!train) break;
       staged += load<u32>(train, TRAIN_LENGTH);
@@ -120,7 +130,7 @@ export function relayFill(): u32 {
     const first = load<u32>(ARENA_CURSOR, CURSOR_MEMBER);
     const mtu = load<u32>(ARENA_CURSOR, CURSOR_MTU);
     let next = first;
-    if (!mtu) {
+    if (!mtu && !isLimited()) {
       const members = min<u32>(routeCount(route) - first, TX_CAPACITY - messages);
       putMessages(train, routeList(route) + ((<usize>first) << 2), members, messages);
       messages += members;
@@ -128,7 +138,10 @@ export function relayFill(): u32 {
     } else {
       for (; next < routeCount(route) && messages < <u32>TX_CAPACITY; next++) {
         const place = routeList(route) + ((<usize>next) << 2);
-        if (tunnelMtu(load<u32>(place)) == mtu) putMessages(train, place, 1, messages++);
+        const tunnel = load<u32>(place);
+        if (mtu && tunnelMtu(tunnel) != mtu) continue;
+        if (isLimited() && !isWithin(train, tunnel)) continue;
+        putMessages(train, place, 1, messages++);
       }
     }
     if (next == routeCount(route)) {
@@ -169,6 +182,18 @@ function putMessages(train: usize, list: usize, members: u32, at: u32): void {
     store<u32>(note, length, TX_LENGTHS);
   }
   count(STAGE_EGRESS, STAGE_RECEIVED, segments * members);
+}
+
+/** True if a tunnel may be sent the train now, its outer headers included; else it is dropped. */
+function isWithin(train: usize, tunnel: u32): bool {
+  const segments = load<u32>(train, TRAIN_SEGMENTS);
+  const nameLength = load<u32>(tunnelAt(tunnel), TUNNEL_LENGTH) & 0xff;
+  const header = nameLength == SOCKADDR_IN_LENGTH ? IPV4_HEADER : IPV6_HEADER;
+  const octets = load<u32>(train, TRAIN_LENGTH) + segments * (header + UDP_HEADER);
+  if (mayBeSent(tunnel, octets, load<u32>(ARENA_CURSOR, CURSOR_NOW))) return true;
+  count(STAGE_EGRESS, STAGE_RECEIVED, segments);
+  count(STAGE_EGRESS, VERDICT_TUNNEL_RATE, segments);
+  return false;
 }
 
 /** Lets a message bear the train's ECN field: RFC 6040's normal mode (RFC 9601 §4). */

@@ -4,6 +4,7 @@
 import {
   ARENA_KEY,
   ARENA_MEMBERS,
+  ARENA_RATES,
   ARENA_ROUTES,
   ARENA_TUNNELS,
   KEY_ANY_SOURCE,
@@ -11,6 +12,7 @@ import {
   KEY_LENGTH,
   KEY_SOURCE,
 } from "../layout/arena";
+import { rateReach } from "./rate";
 import { allocate, blockShift, release } from "../memory/heap";
 import { slabAt, slabInit, slabReach } from "../memory/slab";
 import { hashKey, tableFind, tableInit, tableInsert, tableRemove } from "../memory/table";
@@ -40,6 +42,7 @@ export const TUNNEL_SHIFT = 5;
 /** Makes the empty tables. */
 export function routesInit(): bool {
   slabInit(ARENA_TUNNELS);
+  slabInit(ARENA_RATES);
   return (
     tableInit(ARENA_ROUTES, ROUTE_WORDS, ROUTE_SHIFT) &&
     tableInit(ARENA_MEMBERS, MEMBER_WORDS, MEMBER_SHIFT)
@@ -170,7 +173,7 @@ export function tunnelAt(tunnel: u32): usize {
 
 /** Gives a tunnel its endpoint. False without memory. */
 export function tunnelSet(tunnel: u32, name: usize, length: u32): bool {
-  if (!slabReach(ARENA_TUNNELS, tunnel, TUNNEL_SHIFT)) return false;
+  if (!slabReach(ARENA_TUNNELS, tunnel, TUNNEL_SHIFT) || !rateReach(tunnel)) return false;
   const record = tunnelAt(tunnel);
   memory.copy(record, name, TUNNEL_LENGTH);
   store<u32>(record, length, TUNNEL_LENGTH);

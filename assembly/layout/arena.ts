@@ -25,6 +25,7 @@ export const ARENA_KEY = 0x780; // 40 octets: the key being looked up
 export const ARENA_SESSION_TABLE = 0xc00; // the sessions by their key, a TABLE
 export const ARENA_SESSIONS = 0xc80; // u32: address of each session by its number, a SLAB
 export const ARENA_PORTS = 0xcc0; // what each port is, a SLAB
+export const ARENA_RATES = 0xcd0; // what each tunnel was sent lately, a SLAB of RATE_*
 export const ARENA_HOLD = 0xd00; // packets that wait for those before them, HOLD_*
 
 /** Counters: VERDICT_ROOM u64 for each stage. */
@@ -121,6 +122,8 @@ export const CONFIG_SINK_LIMIT = 84; // u32: datagrams to deliver in all; 0: no 
 export const CONFIG_LEAST_MTU = 88; // u32: a datagram of this length fits every tunnel
 export const CONFIG_NOTED = 92; // u32: a bit for each hash of a source that was noted (TALLY_NOTED)
 export const CONFIG_NOTED_TUNNELS = 96; // u32: likewise, of a tunnel's sockaddr
+export const CONFIG_RATE = 108; // u32: octets of AMT a millisecond that a tunnel is sent; 0: any
+export const CONFIG_BURST = 112; // u32: octets that it is sent beyond that at once
 export const CONFIG_SINK_USO = 104; // u32: 1 when the device takes UDP super-packets
 export const CONFIG_LINKS = 100; // u32: members 1 to this of a gateway's routes are links
 

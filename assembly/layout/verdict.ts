@@ -95,5 +95,8 @@ export const VERDICT_OTHER_INGRESS = 72;
 // Dropped by a gateway before a downstream interface.
 export const VERDICT_LINK_MTU = 73;
 
+// Dropped by a relay before a tunnel.
+export const VERDICT_TUNNEL_RATE = 74;
+
 /** Counters kept for each stage; more than there are verdicts, so that the arena need not move. */
 export const VERDICT_ROOM = 128;

@@ -47,7 +47,11 @@ function block(service: ServiceStatus, pid: number): string[] {
 /** Lanes are worth a line when there are several, when they are pinned, and one that has died. */
 function lanes(service: ServiceStatus): string[] {
   const pinned = service.lanes.flatMap(({ processor }) => processor ?? []);
-  const where = pinned.length > 0 ? ` on processors ${pinned.join(", ")}` : "";
+  const busy = service.lanes[0]?.busyPoll;
+  const where = [
+    pinned.length > 0 ? ` on processors ${pinned.join(", ")}` : "",
+    busy === undefined ? "" : ` that look for packets ${busy} µs before they sleep`,
+  ].join("");
   const all =
     service.lanes.length > 1 || where !== ""
       ? [`  ${service.lanes.length} ${service.lanes.length > 1 ? "lanes" : "lane"}${where}`]

@@ -128,6 +128,11 @@ export function octets<const O extends FieldOptions & Range>(options: O): FieldO
   return field(options, wholeNumber("OCTETS", "a whole number of octets", options));
 }
 
+/** A rate in kilobits a second. */
+export function kilobits<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
+  return field(options, wholeNumber("KBITS", "a whole number of kilobits a second", options));
+}
+
 /** A duration: seconds outside, to the millisecond; milliseconds inside. */
 export function seconds<const O extends FieldOptions & Range>(options: O): FieldOf<O, Millis> {
   return field(options, {

@@ -1,8 +1,11 @@
 /** Fields of every system that has lanes. */
-import { processors, wholeOrAuto } from "./field.ts";
+import { count, processors, wholeOrAuto } from "./field.ts";
 
 /** How many lanes there are at most. */
 const LANES_MAX = 64;
+
+/** A lane leaves its event loop alone for ten milliseconds at most. */
+const BUSY_POLL_MAX = 10_000;
 
 /** `help` says what one lane is for, `fallback` how many there are. */
 export function laneFields<const F extends number | "auto">(help: string, fallback: F) {
@@ -11,6 +14,12 @@ export function laneFields<const F extends number | "auto">(help: string, fallba
     pin: processors({
       optional: true,
       help: "processors that lanes keep to, one after another, as 1-3,6; where the system puts them if left out",
+    }),
+    busyPoll: count({
+      optional: true,
+      min: 1,
+      max: BUSY_POLL_MAX,
+      help: "microseconds that a lane looks for more packets after the last ones before it sleeps; others cannot use its processor meanwhile; none if left out",
     }),
   };
 }

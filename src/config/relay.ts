@@ -6,6 +6,7 @@ import {
   filePath,
   interfaceName,
   interfaceNames,
+  kilobits,
   localEndpoints,
   networks,
   octets,
@@ -140,6 +141,18 @@ const fields = {
     min: 576,
     max: 65_535,
     help: "MTU towards the gateways; the interface's own if left out",
+  }),
+  tunnelRate: kilobits({
+    optional: true,
+    min: 64,
+    max: 100_000_000,
+    help: "what one gateway is sent at most, outer headers included; what is beyond is dropped and counted, but for bursts of 50 ms or of one train; any if left out",
+  }),
+  maxTrain: count({
+    optional: true,
+    min: 1,
+    max: 64,
+    help: "datagrams of a stream that leave for one gateway as one train, so that slow links get small bursts; each costs more where there are fewer; what the system takes if left out",
   }),
   pathMtuDiscovery: toggle({
     fallback: "on",

@@ -144,6 +144,7 @@ export const DROPS = [
     "its source and group are being taken from another ingress interface",
   ),
   row(verdict.VERDICT_LINK_MTU, "link-mtu", "larger than the MTU of a downstream interface"),
+  row(verdict.VERDICT_TUNNEL_RATE, "tunnel-rate", "beyond the rate that a gateway is sent at most"),
 ] as const satisfies readonly DropRow[];
 
 /** A drop reason's number in the counters. */

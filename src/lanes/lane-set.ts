@@ -23,6 +23,7 @@ import type {
   LaneEars,
   LanePlan,
   LaneThread,
+  LaneThreads,
   OpenPorts,
   PortPlan,
 } from "./plan.ts";
@@ -40,8 +41,8 @@ export interface LaneSetOptions {
   readonly replace: boolean;
   /** One entry for each lane. */
   readonly lanes: readonly LanePorts[];
-  /** The processors of the lanes that are Workers, one after another; see `LaneBase`. */
-  readonly pin?: readonly number[] | undefined;
+  /** Of the lanes that are Workers. */
+  readonly threads?: LaneThreads;
   /** Fills the tables of a lane that starts, or starts anew: everything it must know. */
   prime(lane: number, commands: CommandWriter): void;
   /** Takes a packet that the core left to control. */
@@ -63,6 +64,8 @@ export interface LaneState {
   readonly restarts: number;
   /** The processor that it keeps to. */
   readonly processor?: number;
+  /** Microseconds that it looks for more packets before it sleeps. */
+  readonly busyPoll?: number;
 }
 
 /** Deaths of one lane within WINDOW milliseconds after which the service gives up. */
@@ -180,10 +183,12 @@ export class LaneSet {
   }
 
   status(): LaneState[] {
-    return this.#lanes.map(({ state, restarts }, lane) => {
-      const processor = this.#processor(lane);
-      return { lane, state, restarts, ...(processor === undefined ? {} : { processor }) };
-    });
+    return this.#lanes.map(({ state, restarts }, lane) => ({
+      lane,
+      state,
+      restarts,
+      ...this.#threadOf(lane),
+    }));
   }
 
   /** The arena of one lane, as it is now: a lane that is replaced has another one. */
@@ -247,9 +252,12 @@ export class LaneSet {
     });
   }
 
-  #processor(lane: number): number | undefined {
-    const { pin = [] } = this.#options;
-    return pin[lane % pin.length];
+  #threadOf(lane: number): Pick<LaneState, "processor" | "busyPoll"> {
+    const { pin, busyPoll } = this.#options.threads ?? {};
+    return {
+      ...(pin ? { processor: pin[lane % pin.length]! } : {}),
+      ...(busyPoll === undefined ? {} : { busyPoll }),
+    };
   }
 
   #startThread(lane: number, arena: WebAssembly.Memory, ears: LaneEars): LaneThread {
@@ -257,7 +265,7 @@ export class LaneSet {
     const { module } = this.#module;
     if ("open" in ports) return startLocalLane(ports, module, arena, ears);
     const [epoll, bell] = [epollCreate(), openBell()];
-    const plan: LanePlan = { ...ports, processor: this.#processor(lane), module, arena, epoll, bell };
+    const plan: LanePlan = { ...ports, ...this.#threadOf(lane), module, arena, epoll, bell };
     const worker = new Worker(new URL("./worker.js", import.meta.url), { workerData: plan });
     let over = false;
     worker.on("message", (message: FromLane) => ears.hear(message));

@@ -28,10 +28,19 @@ export interface Inlet {
   readonly ring?: RingShape;
 }
 
+/** How lanes run as threads. */
+export interface LaneThreads {
+  /** The processors that they keep to, one after another; where the system puts them if undefined. */
+  readonly pin?: readonly number[] | undefined;
+  /** Microseconds that one looks for more packets before it sleeps. */
+  readonly busyPoll?: number | undefined;
+}
+
 /** What a lane of any role is made of. */
 export interface LaneBase {
-  /** The processor that it keeps to; where the system puts it if undefined. */
-  readonly processor: number | undefined;
+  /** The processor that it keeps to. */
+  readonly processor?: number;
+  readonly busyPoll?: number;
   readonly module: WebAssembly.Module;
   readonly arena: WebAssembly.Memory;
 }

@@ -1,5 +1,7 @@
 /** What a lane of each role does with what comes from each of its ports. */
 import {
+  ARENA_CONFIG,
+  CONFIG_RATE,
   FRAME_IP,
   FRAME_VNET,
   PORT_INLETS,
@@ -36,8 +38,8 @@ export interface Inflow {
 /**
  * Gives the lane its ports: `inflows` are the AMT sockets, then a relay's ingress or a gateway's
  * device; `outlet` may be one of them. `links` sends to a gateway's downstream interfaces. Returns the
- * inflows' numbers. `clock` tells milliseconds; a relay with several ingress interfaces asks it once
- * for each batch.
+ * inflows' numbers. `clock` tells milliseconds; a relay with several ingress interfaces, or a limit for
+ * tunnels, asks it once for each batch.
  */
 export function openFixed(
   lane: Lane,
@@ -77,7 +79,8 @@ function fixedStages(
             ...common,
             begin(messages) {
               if (udpPort !== undefined) view.setUint16(region + RX_UDP_PORT, udpPort);
-              const now = ingress > 0 ? clock() : 0;
+              const isLimited = view.getUint32(ARENA_CONFIG + CONFIG_RATE, true) > 0;
+              const now = ingress > 0 || isLimited ? clock() : 0;
               const { held } = port;
               if (held === undefined) return core.ingest(region, messages, frame, ingress, now);
               const { ring, frames, shift, first } = held;

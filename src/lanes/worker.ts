@@ -41,7 +41,7 @@ type Parent = NonNullable<typeof parentPort>;
 
 function run(parent: Parent, plan: LanePlan): void {
   const say = (message: FromLane): void => parent.postMessage(message);
-  const waiting = new Epoll(plan.epoll);
+  const waiting = new Epoll(plan.epoll, (plan.busyPoll ?? 0) / 1_000);
   const fail = (error: Error): void => {
     // A thread does not end well within a callback of koffi's.
     waiting.soon(() => {

@@ -54,8 +54,14 @@ export class Epoll implements Waiting {
   #later = 0;
   #closed = false;
 
-  /** Over an epoll set (`epollCreate`), which stays the caller's. */
-  constructor(fd: number) {
+  /**
+   * Over an epoll set (`epollCreate`), which stays the caller's. After something was ready, the thread
+   * looks for `spin` milliseconds without sleeping whether there is more.
+   */
+  constructor(
+    fd: number,
+    readonly spin: Millis = 0,
+  ) {
     this.#fd = fd;
     this.#address = addressOf(new Uint8Array(this.#events.buffer));
     this.#watch = watch(fd, { readable: true }, () => this.#serve());
@@ -129,11 +135,23 @@ export class Epoll implements Waiting {
     const end = performance.now() + (this.#later > 0 ? SLICE_TIMED : SLICE);
     let left = 0; // what called us is ready now
     do {
-      const count = epollWait(this.#fd, this.#address, EVENTS_MAX, left);
+      const count = this.#wait(left);
       if (count <= 0) return; // nothing, or a signal
       for (let i = 0; i < count; i++) this.#call((i * EVENT_LENGTH) >> 2);
       left = Math.ceil(end - performance.now());
     } while (left > 0 && this.#soon === 0 && !this.#closed);
+  }
+
+  /** Events that are ready within `left` milliseconds. */
+  #wait(left: Millis): number {
+    if (this.spin > 0 && left > 0) {
+      const end = performance.now() + this.spin;
+      do {
+        const count = epollWait(this.#fd, this.#address, EVENTS_MAX, 0);
+        if (count !== 0) return count;
+      } while (performance.now() < end);
+    }
+    return epollWait(this.#fd, this.#address, EVENTS_MAX, left);
   }
 
   /** Calls back for the event at this word. */

@@ -92,7 +92,7 @@ class RunningGateway implements Service {
       tunnels: config.maxTunnels,
       quirks: config.quirks,
       replace: true,
-      pin: config.pin,
+      threads: config,
       lanes: () => Array.from({ length: this.#laneCount }, (_, lane) => this.#ports(socket, lane)),
       prime: (commands) => this.#prime(commands),
       deviceName: () => this.#devices[0]?.name,

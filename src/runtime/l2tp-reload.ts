@@ -8,6 +8,7 @@ import {
 } from "../config/l2tp.ts";
 import { KEYED_SESSION } from "../config/l2tp-rules.ts";
 import { laneCount } from "./lane-plan.ts";
+import type { LaneThreads } from "../lanes/plan.ts";
 import type { L2tpRegistry, Session, Tunnel } from "../protocols/l2tp/registry.ts";
 
 /** Items of a file that are opened before other events get their turn. */
@@ -42,7 +43,7 @@ export interface FiledSession {
 export interface ReloadDesk {
   /** Lanes that run; undefined before the first. */
   readonly lanes: number | undefined;
-  readonly pin: readonly number[] | undefined;
+  readonly threads: LaneThreads;
   readonly registry: L2tpRegistry;
   readonly tunnels: ReadonlyMap<Tunnel, FiledTunnel>;
   readonly sessions: ReadonlyMap<Session, FiledSession>;
@@ -60,10 +61,13 @@ export async function followFile(config: L2tpConfig, desk: ReloadDesk): Promise<
   const done = { added: 0, changed: 0, removed: 0, kept: 0, refused: [] as string[] };
   if (desk.lanes !== undefined && laneCount(config.lanes) !== desk.lanes)
     done.refused.push(`lanes: expected ${desk.lanes} until a new start, got ${config.lanes}`);
-  if (desk.lanes !== undefined && config.pin?.join() !== desk.pin?.join())
-    done.refused.push(
-      `pin: expected ${desk.pin?.join() ?? "none"} until a new start, got ${config.pin?.join() ?? "none"}`,
+  for (const key of ["pin", "busyPoll"] as const) {
+    const [running, wanted] = [desk.threads[key], config[key]].map((value) =>
+      String(value ?? "none"),
     );
+    if (desk.lanes !== undefined && running !== wanted)
+      done.refused.push(`${key}: expected ${running} until a new start, got ${wanted}`);
+  }
   const attempt = (what: string, body: () => void, count: "added" | "changed" | "removed") => {
     try {
       body();

@@ -21,6 +21,7 @@ import {
   type SessionPlan,
 } from "../engine/session.ts";
 import { LaneSet } from "../lanes/lane-set.ts";
+import type { LaneThreads } from "../lanes/plan.ts";
 import { nameTotals } from "../metrics/l2tp.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import {
@@ -88,7 +89,7 @@ class RunningL2tp implements L2tpService {
   readonly ended: Promise<Error | undefined>;
   readonly #tale: Tale;
   readonly #laneCount: number;
-  readonly #pin: readonly number[] | undefined;
+  readonly #threads: LaneThreads;
   readonly #registry: L2tpRegistry;
   readonly #entropy = new SystemEntropy();
   readonly #tunnels = new Map<Tunnel, OpenTunnel>();
@@ -101,10 +102,10 @@ class RunningL2tp implements L2tpService {
   #queue: Promise<unknown> = Promise.resolve();
   #stopping: Promise<void> | undefined;
 
-  constructor(name: string, { lanes: asked, pin }: L2tpLaneConfig) {
+  constructor(name: string, { lanes: asked, pin, busyPoll }: L2tpLaneConfig) {
     checkPin(pin);
     const lanes = laneCount(asked);
-    this.#pin = pin;
+    this.#threads = { pin, busyPoll };
     this.#tale = new Tale(name, "l2tp");
     this.ended = this.#tale.ended;
     this.#laneCount = lanes;
@@ -140,7 +141,7 @@ class RunningL2tp implements L2tpService {
       if (config.tunnels.length > 0) await this.#ready();
       return followFile(config, {
         lanes: this.#ports && this.#laneCount,
-        pin: this.#pin,
+        threads: this.#threads,
         registry: this.#registry,
         tunnels: this.#tunnels,
         sessions: this.#sessions,
@@ -200,7 +201,7 @@ class RunningL2tp implements L2tpService {
     const lanes = await LaneSet.start({
       replace: true,
       lanes: Array.from({ length: this.#laneCount }, () => ({ role: "l2tp" as const })),
-      pin: this.#pin,
+      threads: this.#threads,
       prime: (lane, commands) => this.#prime(lane, commands),
       punt: (_, punt) => this.#punt(punt),
       lost: (lane, port, reason) => this.#ports?.lost(lane, port, reason),

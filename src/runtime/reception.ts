@@ -15,6 +15,7 @@ import {
 import { endpointText, type Address, type Endpoint } from "../core/address.ts";
 import { heardOf, type CommandWriter, type Punt } from "../engine/arena.ts";
 import { LaneSet, type LanePorts } from "../lanes/lane-set.ts";
+import type { LaneThreads } from "../lanes/plan.ts";
 import { SystemEntropy } from "../os/entropy.ts";
 import {
   ForwardingTable,
@@ -62,8 +63,7 @@ export interface ReceptionOptions {
   readonly quirks: boolean;
   /** The ports of each lane; asked for once, at the start. */
   lanes(): readonly LanePorts[];
-  /** The processors that lanes keep to, one after another. */
-  readonly pin?: readonly number[] | undefined;
+  readonly threads?: LaneThreads;
   /** Values that a lane which starts must have besides its tables. */
   prime(commands: CommandWriter): void;
   /** The device that lanes deliver to, if there is one. */
@@ -123,7 +123,7 @@ export class Reception {
     this.#lanes = await LaneSet.start({
       replace: this.#options.replace,
       lanes: this.#options.lanes(),
-      pin: this.#options.pin,
+      ...(this.#options.threads ? { threads: this.#options.threads } : {}),
       prime: (_lane, commands) => this.#prime(commands),
       punt: (_lane, punt) => this.#punt(punt),
       failed: (reason) => void this.#fail(reason),

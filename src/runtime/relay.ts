@@ -9,9 +9,11 @@ import {
   COMMAND_MEMBER_REMOVE,
   COMMAND_ROUTE_ADD,
   COMMAND_ROUTE_REMOVE,
+  CONFIG_BURST,
   CONFIG_LEAST_MTU,
   CONFIG_NOTED,
   CONFIG_NOTED_TUNNELS,
+  CONFIG_RATE,
   CONFIG_SEGMENTS,
   CONFIG_TUNNEL_MTU,
   FRAME_IP,
@@ -47,6 +49,11 @@ import type { Service, ServiceStatus } from "./service.ts";
 import { readSharedSecret } from "./shared-secret.ts";
 import { Tale } from "./tale.ts";
 import { TunnelMtus } from "./tunnel-mtus.ts";
+
+/** Milliseconds of its rate that a gateway is sent at once. */
+const BURST = 50;
+/** Octets of the largest headers around a datagram: IPv6, UDP, AMT. */
+const OUTER_MOST = 50;
 
 /** No IPv6 link has a smaller MTU (RFC 8200 §5). */
 const IPV6_LEAST_MTU = 1_280;
@@ -162,7 +169,7 @@ class RunningRelay implements Service {
           inlets: [{ kind: "socket", fd, frame: FRAME_IP }, ...this.#ingress.inlets[lane]!],
           outlet: "socket",
         })),
-        pin: this.#config.pin,
+        threads: this.#config,
         prime: (lane, commands) => this.#prime(lane, commands),
         punt: (lane, punt) => this.#punt(lane, punt),
         failed: (reason) => void this.#end(failureOf(reason, this.#config.tun)),
@@ -358,7 +365,13 @@ class RunningRelay implements Service {
     const { socket, mtu } = this.#placeOf(lane);
     commands.config(CONFIG_TUNNEL_MTU, mtu);
     commands.config(CONFIG_LEAST_MTU, this.#mtus.least(lane) ?? mtu);
-    commands.config(CONFIG_SEGMENTS, socket.gso ? TRAIN_SEGMENTS_MAX : 1);
+    const { maxTrain = TRAIN_SEGMENTS_MAX, tunnelRate } = this.#config;
+    commands.config(CONFIG_SEGMENTS, socket.gso ? maxTrain : 1);
+    if (tunnelRate !== undefined) {
+      const rate = Math.round(tunnelRate / 8); // octets a millisecond
+      commands.config(CONFIG_RATE, rate);
+      commands.config(CONFIG_BURST, Math.max(BURST * rate, maxTrain * (mtu + OUTER_MOST)));
+    }
     this.#commands[lane] = commands;
     for (const output of this.#machine.replay())
       if (output.kind === "route" || this.#laneOf[output.tunnel] === lane) this.#tell(lane, output);

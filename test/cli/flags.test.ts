@@ -44,6 +44,10 @@ const VALUES: Readonly<Record<string, readonly [readonly Held[], readonly Held[]
     [1500, 9000],
     [575, 65_536],
   ],
+  KBITS: [
+    [64, 20_000],
+    [63, "20M"],
+  ],
   PORT: [
     [5000, 65_535],
     [0, "http"],
