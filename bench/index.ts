@@ -17,6 +17,7 @@ import { load, store, type Effort, type Result } from "./result.ts";
 import { runState } from "./state/suite.ts";
 import { runDelivery } from "./system/delivery.ts";
 import { runFanout } from "./system/fanout.ts";
+import { runLanes } from "./system/lanes.ts";
 import { runLatency } from "./system/latency.ts";
 import { requireCompiler } from "./system/native.ts";
 import { runProfile } from "./system/profile.ts";
@@ -43,6 +44,7 @@ const SUITES: Readonly<Record<string, Bench>> = {
   pseudowire: system(runPseudowire, "TCP and small frames through an L2TPv3 pseudowire"),
   sessions: system(runSessions, "10,000 L2TP sessions added to a running daemon"),
   latency: system(runLatency, "what a tunnel adds to a datagram's time"),
+  lanes: system(runLanes, "what a packet costs with 1, 2 and 4 lanes"),
   profile: system(runProfile, "where a lane's time goes at saturation"),
   state: system(runState, "100,000 gateways that join and renew"),
 };

@@ -4,6 +4,7 @@
  * system calls in the same batches and nothing else, the kernel's VXLAN driver, and a plain loop on
  * `node:dgram`.
  */
+import { writeFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import path from "node:path";
 import type { Program } from "../../src/lab/program.ts";
@@ -246,6 +247,9 @@ export class CulvertWire extends Row {
   readonly daemons: Program[] = [];
   /** Flags of Node for each of them. */
   flags: readonly (readonly string[])[] = [];
+  lanes = 1;
+  /** More words of both tunnels. */
+  tunnel = "";
 
   /** The command line of `culvert l2tp` for the daemon in the west (0) or the east (1). */
   command(end: number, ...words: string[]): [string, ...string[]] {
@@ -254,15 +258,17 @@ export class CulvertWire extends Row {
   }
 
   async start(): Promise<void> {
+    const file = path.join(this.wire.folder, "lanes.yaml");
+    writeFileSync(file, `l2tp: { lanes: ${this.lanes} }\n`);
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
       const node = [process.execPath, ...(this.flags[end] ?? []), COMMAND];
-      this.daemons.push(await this.launch(here, [...node, "run", ...control]));
+      this.daemons.push(await this.launch(here, [...node, "run", "-c", file, ...control]));
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
       for (const words of [
-        `add tunnel ${ids} encap udp ${outer} udp_csum on`,
+        `add tunnel ${ids} encap udp ${outer} udp_csum on${this.tunnel}`,
         `add session name ${DEVICE} ${session} l2spec_type none`,
       ]) {
         const [program, ...args] = this.command(end, ...words.split(" "));

@@ -138,6 +138,8 @@ export class CulvertRow extends Row {
   readonly #control = path.join(this.path.folder, "relay.sock");
   /** Flags of Node for the relay. */
   flags: readonly string[] = [];
+  /** More words of its command. */
+  words: readonly string[] = [];
   #relay: Program | undefined;
 
   /** The relay, once it is started. */
@@ -155,7 +157,7 @@ export class CulvertRow extends Row {
           ...["--local", RELAY, "--ingress", INGRESS, "--ingress-ring", this.ring],
           ...["--max-tunnels", "200000", "--max-tunnels-per-address", "2000"],
           // Longer than a run, since the silent gateways renew nothing.
-          ...["--query-interval", "3600"],
+          ...["--query-interval", "3600", ...this.words],
         ],
         NEARLY_FIRST,
       ),

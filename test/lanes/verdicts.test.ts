@@ -378,6 +378,7 @@ test("every verdict that the core or a lane can give is provoked above", () => {
   provoked.add(verdict.VERDICT_PUNT_FULL); // by the test of the full punt ring
   provoked.add(verdict.VERDICT_LINK_MTU); // by test/lanes/links.test.ts
   provoked.add(verdict.VERDICT_QUEUE_FULL); // by test/lanes/local-lane.test.ts
+  provoked.add(verdict.VERDICT_TUNNEL_RATE); // by test/lanes/rate.test.ts
   provoked.add(verdict.VERDICT_OTHER_INGRESS); // by test/lanes/ingress.test.ts
   const numbers = verdict as Readonly<Record<string, number>>;
   assert.ok(possible.size > 25, "the sources were found");
