@@ -473,12 +473,14 @@ test("a relay that has forgotten us is asked anew as soon as its data stays away
 test("a relay that is in doubt is no one's choice until it has answered", () => {
   for (let seed = 0; seed < 20; seed++) {
     const world = new World(seed);
-    world.records = { [S1]: [1, 2], [S2]: [1, 2] };
-    world.join(G1, include(S1));
+    world.records = { [S1]: [1, 2], [S2]: [1, 2], [S3]: [1, 2] };
+    world.join(G1, include(S1, S3));
     world.run(1_500);
+    world.paused.add(S1);
+    world.run(3_500);
     world.box(1).alive = false;
+    // The one was heard for the last time before the other, which is still to be found out.
     while (world.relayOf(G1, S1) !== 2) world.run(world.now + 50);
-    assert.ok(world.now < 10_000);
     world.join(G2, include(S2));
     world.run(world.now + 600);
     assert.equal(world.relayOf(G2, S2), 2, `seed ${seed}`);
