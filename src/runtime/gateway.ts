@@ -37,7 +37,7 @@ import { readHead } from "../wire/icmp.ts";
 import { GatewaySockets, tunnelMtu } from "./amt-socket.ts";
 import { deviceFrame } from "./device-frame.ts";
 import { Downstream } from "./downstream.ts";
-import { RelayIcmp } from "./icmp.ts";
+import { IcmpWatch } from "./icmp.ts";
 import { checkPin } from "./lane-plan.ts";
 import { Listeners, warnOfRobustness } from "./listeners.ts";
 import { HOST, Reception } from "./reception.ts";
@@ -72,7 +72,7 @@ class RunningGateway implements Service {
   /** What sends to downstream interfaces, one descriptor for each lane. */
   readonly #senders: readonly number[] = [];
   /** Tells sources of what is too big for those interfaces. */
-  readonly #icmp: RelayIcmp | undefined;
+  readonly #icmp: IcmpWatch | undefined;
   #events: LinkEvents | undefined;
   #stopping: Promise<void> | undefined;
   #closed = false;
@@ -105,7 +105,7 @@ class RunningGateway implements Service {
       this.#downstream = (config.downstream ?? []).map((one, i) => this.#open(one, i));
       if (this.#downstream.length > 0) {
         this.#senders = openSenders(this.#laneCount);
-        this.#icmp = new RelayIcmp(tale, { tooBig: () => undefined, look: () => this.#look() });
+        this.#icmp = new IcmpWatch(tale, { tooBig: () => undefined, look: () => this.#look() });
       }
       if (config.tun !== undefined || config.tap !== undefined) {
         this.#devices = this.#openDevices();

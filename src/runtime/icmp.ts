@@ -23,7 +23,7 @@ export interface IcmpEars {
   look(): void;
 }
 
-export class RelayIcmp {
+export class IcmpWatch {
   readonly #sockets = new Map<Family, IcmpSocket>();
   readonly #watches = new Map<Family, Watch>();
   readonly #pauses = new Set<NodeJS.Timeout>();

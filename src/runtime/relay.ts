@@ -41,7 +41,7 @@ import { readHead } from "../wire/icmp.ts";
 import { AmtSocket, innerMtu, tunnelMtu } from "./amt-socket.ts";
 import { failureOf } from "./device-gone.ts";
 import { Driver } from "./driver.ts";
-import { RelayIcmp } from "./icmp.ts";
+import { IcmpWatch } from "./icmp.ts";
 import { checkPin, laneCount } from "./lane-plan.ts";
 import { warnOfRobustness } from "./listeners.ts";
 import { openIngress, type Ingress } from "./ingress.ts";
@@ -77,7 +77,7 @@ class RunningRelay implements Service {
   readonly #config: RelayConfig;
   /** Of each endpoint. */
   readonly #laneCount: number;
-  readonly #icmp: RelayIcmp;
+  readonly #icmp: IcmpWatch;
   readonly #places: readonly Place[];
   readonly #ingress: Ingress;
   readonly #machine: AmtRelay;
@@ -104,7 +104,7 @@ class RunningRelay implements Service {
     const { secretFile } = config;
     const sharedSecret =
       secretFile === undefined ? undefined : readSharedSecret(secretFile, `${name}.secretFile`);
-    this.#icmp = new RelayIcmp(this.#tale, {
+    this.#icmp = new IcmpWatch(this.#tale, {
       tooBig: ({ from, to, mtu, payload }) =>
         this.#driver.handle({ kind: "too-big", gateway: to, local: from, mtu, payload }),
       look: () => this.#look(),
@@ -402,7 +402,7 @@ function advertised({ advertise = [], local }: RelayConfig): Address[] {
 }
 
 /** Opens the sockets of all endpoints. */
-function openPlaces(config: RelayConfig, lanes: number, icmp: RelayIcmp): Place[] {
+function openPlaces(config: RelayConfig, lanes: number, icmp: IcmpWatch): Place[] {
   const { local, mtu, pathMtuDiscovery } = config;
   const places: Place[] = [];
   try {
