@@ -36,12 +36,7 @@ export function sumWords(start: usize, length: usize): u32 {
         c = i32x4.add(c, i32x4.extadd_pairwise_i16x8_u(v128.load(start, 32)));
         d = i32x4.add(d, i32x4.extadd_pairwise_i16x8_u(v128.load(start, 48)));
       }
-      const low = i64x2.add(i64x2.extend_low_i32x4_u(a), i64x2.extend_high_i32x4_u(a));
-      const two = i64x2.add(i64x2.extend_low_i32x4_u(b), i64x2.extend_high_i32x4_u(b));
-      const three = i64x2.add(i64x2.extend_low_i32x4_u(c), i64x2.extend_high_i32x4_u(c));
-      const four = i64x2.add(i64x2.extend_low_i32x4_u(d), i64x2.extend_high_i32x4_u(d));
-      const all = i64x2.add(i64x2.add(low, two), i64x2.add(three, four));
-      sum += i64x2.extract_lane(all, 0) + i64x2.extract_lane(all, 1);
+      sum += sumLanes(a) + sumLanes(b) + sumLanes(c) + sumLanes(d);
     }
   }
   for (; start + 16 <= end; start += 16)
@@ -53,6 +48,36 @@ export function sumWords(start: usize, length: usize): u32 {
   for (; start + 2 <= end; start += 2) sum += load<u16>(start);
   if (start < end) sum += load<u8>(start);
   return fold(sum);
+}
+
+/** The sum of four 32-bit lanes. */
+function sumLanes(lanes: v128): u64 {
+  const pairs = i64x2.add(i64x2.extend_low_i32x4_u(lanes), i64x2.extend_high_i32x4_u(lanes));
+  return i64x2.extract_lane(pairs, 0) + i64x2.extract_lane(pairs, 1);
+}
+
+/**
+ * Copies `length` octets, an IP datagram's at most, to where none of them stand. Returns their sum as
+ * `sumWords` does.
+ */
+export function copyWords(to: usize, from: usize, length: usize): u32 {
+  const end = from + length;
+  let sum: u64 = 0;
+  if (ASC_FEATURE_SIMD) {
+    let a = i32x4.splat(0);
+    let b = i32x4.splat(0);
+    for (; from + 32 <= end; from += 32, to += 32) {
+      const one = v128.load(from);
+      const two = v128.load(from, 16);
+      v128.store(to, one);
+      v128.store(to, two, 16);
+      a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(one));
+      b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(two));
+    }
+    sum = sumLanes(a) + sumLanes(b);
+  }
+  memory.copy(to, from, end - from);
+  return fold(sum + sumWords(from, end - from));
 }
 
 /**

@@ -1,5 +1,5 @@
 // The Internet checksum and CRC32c, against the examples of their documents and slow oracles.
-import { checksum, sumWords, swap16, updateChecksum } from "../checksum";
+import { checksum, copyWords, sumWords, swap16, updateChecksum } from "../checksum";
 import { crc32c, crcInit } from "../crc32c";
 import { octets, random, SCRATCH, seed } from "./desk";
 
@@ -39,6 +39,22 @@ describe("the Internet checksum", () => {
     expect(checksum(SCRATCH, 3, 0)).toBe(~(<u32>0x0001 + 0xf200) & 0xffff);
     expect(checksum(SCRATCH, 1, 0)).toBe(0xffff);
     expect(checksum(SCRATCH, 0, 0)).toBe(0xffff);
+  });
+
+  test("of octets that are copied is the same, and nothing beside the copy is written", () => {
+    seed(12);
+    fill(SCRATCH, 512);
+    const to = SCRATCH + 1024;
+    let wrong = 0;
+    for (let start: usize = 0; start < 5; start++)
+      for (let length = 0; length <= 200; length++) {
+        memory.fill(to, 0xa5, 256);
+        if (copyWords(to + 8 + start, SCRATCH + start, length) != sumWords(SCRATCH + start, length))
+          wrong++;
+        if (memory.compare(to + 8 + start, SCRATCH + start, length) != 0) wrong++;
+        if (load<u8>(to + 7 + start) != 0xa5 || load<u8>(to + 8 + start + length) != 0xa5) wrong++;
+      }
+    expect(wrong).toBe(0);
   });
 
   test("continues a partial sum", () => {

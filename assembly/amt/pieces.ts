@@ -18,14 +18,13 @@ import {
   IPV4_TOTAL_LENGTH,
   IPV6_HEADER,
   IPV6_PAYLOAD_LENGTH,
-  PROTOCOL_UDP,
   UDP_CHECKSUM,
   UDP_HEADER,
   UDP_LENGTH,
 } from "../layout/ip";
-import { checksum, fold, sumWords } from "../checksum";
+import { checksum, copyWords, sumWords } from "../checksum";
 import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "../datagram";
-import { pseudoSum, putUdpChecksum } from "../transport";
+import { putSplitChecksum } from "../transport";
 
 const OPTION_END = 0;
 const OPTION_NOP: u8 = 1;
@@ -39,9 +38,7 @@ export function putSegment(item: usize, piece: u32, to: usize, length: u32): voi
   const headers = ip + UDP_HEADER;
   memory.copy(to, packet, headers);
   const from = packet + headers + piece * load<u32>(item, ITEM_PIECE);
-  memory.copy(to + headers, from, length - headers);
-  storeBe16(to + ip + UDP_LENGTH, length - ip);
-  putUdpChecksum(to, to + ip, length - ip);
+  putSegmentUdp(to, to + ip, copyWords(to + headers, from, length - headers), length - headers);
   if (isV4) {
     storeBe16(to + IPV4_ID, be16(to + IPV4_ID) + piece);
     finishIpv4(to, length);
@@ -100,7 +97,7 @@ export function putSegmentFragment(item: usize, piece: u32, to: usize, length: u
   if (at == 0) {
     memory.copy(to + ip, packet + ip, UDP_HEADER);
     memory.copy(to + ip + UDP_HEADER, from, length - ip - UDP_HEADER);
-    putSegmentUdp(to, to + ip, from, payload);
+    putSegmentUdp(to, to + ip, sumWords(from, payload), payload);
   } else {
     memory.copy(to + ip, from + at - UDP_HEADER, length - ip);
   }
@@ -114,13 +111,11 @@ function segmentPayload(item: usize, ip: u32, segment: u32): u32 {
   return min(size, load<u32>(item, ITEM_LENGTH) - ip - UDP_HEADER - segment * size);
 }
 
-/** Sets length and checksum of a UDP header whose payload, `length` octets at `from`, is elsewhere. */
-function putSegmentUdp(packet: usize, udp: usize, from: usize, length: u32): void {
+/** Sets length and checksum of a UDP header whose payload has `length` octets and the sum `payload`. */
+function putSegmentUdp(packet: usize, udp: usize, payload: u32, length: u32): void {
   storeBe16(udp + UDP_LENGTH, UDP_HEADER + length);
   store<u16>(udp, 0, UDP_CHECKSUM);
-  const own = fold(<u64>sumWords(udp, UDP_HEADER) + sumWords(from, length));
-  const sum = ~pseudoSum(packet, PROTOCOL_UDP, UDP_HEADER + length, own) & 0xffff;
-  storeBe16(udp + UDP_CHECKSUM, sum == 0 ? 0xffff : sum);
+  putSplitChecksum(packet, udp, UDP_HEADER, UDP_HEADER + length, payload, false);
 }
 
 /** Sets length and checksum of an IPv4 header whose other fields are right. */
