@@ -20,7 +20,7 @@ export const LIMITS: Readonly<Record<string, Limit>> = {
   },
   dropin: {
     against: "the same loop without an engine and without a protocol",
-    rest: "a system call and an event of Node for each datagram, which no engine can spare it",
+    rest: "a system call and an event of Node for each datagram, which no engine can spare it: most of its time",
   },
   delivery: {
     against: "the kernel's VXLAN driver, which copies nothing",
