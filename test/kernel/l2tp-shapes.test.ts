@@ -6,6 +6,7 @@ import { bind, close, recv, send, socket, SOCK_RAW } from "../../src/os/libc.ts"
 import { readLink } from "../../src/os/link.ts";
 import { inNetns } from "../../src/os/netns.ts";
 import type { Lab, Namespace } from "../../src/lab/lab.ts";
+import { askStatus } from "../../src/runtime/control.ts";
 import { Capture, Judge } from "./capture.ts";
 import { eventually } from "./culvert.ts";
 import { answers, INSIDE, Pair, UNDERLAY, UNDERLAY_6 } from "./l2tp-pair.ts";
@@ -286,6 +287,31 @@ for (const encap of ["udp udp_csum on", "ip"])
         [true],
       );
       assert.ok(outer("ip.dsfield").has("0xba"), [...outer("ip.dsfield")].join(" "));
+    },
+  );
+
+for (const [encap, ends] of [
+  ["udp udp_csum on", UNDERLAY],
+  ["ip", UNDERLAY],
+  ["ip", UNDERLAY_6],
+] as const)
+  kernelTest(
+    `congestion on the way shows in the packet inside, or drops what cannot show it: ${encap} over ${ends[0]} (RFC 6040 §4.2)`,
+    TOOLS,
+    async (lab) => {
+      const pair = await Pair.start(lab);
+      // Outer headers leave as if a router on the way had marked each of them.
+      await pair.connect(`encap ${encap} tos 3`, "", ends);
+      const [host, peer] = pair.hosts;
+      await eventually("an echo", PATIENCE_MS, () => ping(host, INSIDE[1], "-Q", "0x02"));
+      const capture = await Capture.start(lab, peer, "l2tpeth0", "icmp[icmptype] = icmp-echo");
+      for (const field of ["0x02", "0x01", "0x03"])
+        assert.ok(ping(host, INSIDE[1], "-Q", field), field);
+      assert.ok(!ping(host, INSIDE[1], "-Q", "0x00"), "it is not ECN-capable");
+      await capture.stop();
+      assert.deepEqual(capture.values("ip.dsfield", "icmp"), ["0x03", "0x03", "0x03"]);
+      const { services } = await askStatus(pair.daemons[1].control);
+      assert.ok((services[0]!.drops["socket"]?.ecn ?? 0) >= 1, JSON.stringify(services[0]!.drops));
     },
   );
 
