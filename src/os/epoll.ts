@@ -64,7 +64,12 @@ export class Epoll implements Waiting {
   ) {
     this.#fd = fd;
     this.#address = addressOf(new Uint8Array(this.#events.buffer));
-    this.#watch = watch(fd, { readable: true }, () => this.#serve());
+    // A thread that is ended while koffi calls back takes the process with it, so that koffi is asked
+    // only when there was nothing to do.
+    this.#watch = watch(fd, { readable: true }, () => {
+      this.#watch.update({});
+      setImmediate(this.#serve);
+    });
   }
 
   /**
@@ -131,16 +136,18 @@ export class Epoll implements Waiting {
     this.#watch.close();
   }
 
-  #serve(): void {
+  readonly #serve = (): void => {
+    if (this.#closed) return;
     const end = performance.now() + (this.#later > 0 ? SLICE_TIMED : SLICE);
     let left = 0; // what called us is ready now
     do {
       const count = this.#wait(left);
-      if (count <= 0) return; // nothing, or a signal
+      if (count <= 0) return this.#watch.update({ readable: true }); // nothing, or a signal
       for (let i = 0; i < count; i++) this.#call((i * EVENT_LENGTH) >> 2);
       left = Math.ceil(end - performance.now());
     } while (left > 0 && this.#soon === 0 && !this.#closed);
-  }
+    setImmediate(this.#serve);
+  };
 
   /** Events that are ready within `left` milliseconds. */
   #wait(left: Millis): number {

@@ -154,7 +154,9 @@ void test("a thread that is never idle is stopped at once", async () => {
 
 void test("a process ends with its own code while a thread of it is never idle", () => {
   const source = `
+    const { openBell } = await import(${module("bell")});
     const { Worker } = await import("node:worker_threads");
+    openBell(); // koffi stays loaded when the other thread's is not needed any more
     new Worker(new URL(${JSON.stringify(busy().href)})).once("message", () => process.exit(7));
   `;
   const words = ["--input-type=module", "--eval", source];
