@@ -182,6 +182,7 @@ for (const tunnel of [
       for (const name of NAMES) for (const end of ["a", "b"]) ready(`${end}${name}`);
       const wires = NAMES.map((name) => new Wire([`a${name}`, `b${name}`]));
       t.after(() => wires.forEach((wire) => wire.close()));
+      await settled(wires); // lanes take their sessions up one after another
       for (const from of [0, 1] as const) await carry(wires, from);
 
       for (const service of services)
@@ -221,6 +222,7 @@ kernelTest("sessions of one trunk arrive in several lanes, and one lane reads it
     SESSIONS.map((id) => new Wire(["ta", "tb"], tag(tunnel, id))),
   );
   t.after(() => wires.forEach((wire) => wire.close()));
+  await settled(wires);
   for (const wire of wires) {
     for (const from of [0, 1] as const) await carry([wire], from, BURST);
   }
