@@ -165,9 +165,9 @@ export class LaneSet {
     if (this.#flushing !== undefined) return;
     let backlog = 0;
     for (const running of this.#lanes) {
-      tellPorts(running);
       const { commands } = running;
       commands.flush();
+      tellPorts(running); // what comes from them is to meet what the commands say
       backlog += commands.backlog;
     }
     if (backlog > 0 && !this.#stopping)
@@ -246,7 +246,6 @@ export class LaneSet {
         state: before ? "replaced" : "running",
       };
       this.#lanes[lane] = running;
-      tellPorts(running);
       this.#options.prime(lane, commands);
       this.flush();
     });

@@ -90,10 +90,10 @@ function run(parent: Parent, plan: LanePlan): void {
   };
   waiting.watch(plan.bell, { readable: true }, () => {
     answerBell(plan.bell);
-    lane.commands();
+    // Ports are told of after their commands are in the ring, so that no packet comes between.
     for (;;) {
       const received = receiveMessageOnPort(parent);
-      if (!received) return;
+      if (!received) return lane.commands();
       obey((received as { message: Exclude<ToLane, "commands"> }).message);
     }
   });
