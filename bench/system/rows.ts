@@ -206,7 +206,8 @@ export class CulvertRow extends Row {
 
   async #status(): Promise<Status> {
     const command = [process.execPath, COMMAND, "status", "--json", "--control", this.#control];
-    const text = await outcome(launch(this.path.relay, command));
+    // It is asked under load, when there is time for those that come first alone.
+    const text = await outcome(launch(this.path.relay, [...FIRST, ...command]));
     const [service] = JSON.parse(text) as Status[];
     if (service === undefined) throw new Error("culvert status shows no service");
     return service;
