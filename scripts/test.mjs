@@ -1,6 +1,7 @@
 // Runs the TypeScript tests from dist/test with node:test; arguments narrow the files by substring.
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 
 const wanted = process.argv.slice(2).filter((word) => !word.startsWith("-"));
 const flags = process.argv.slice(2).filter((word) => word.startsWith("-"));
@@ -25,6 +26,8 @@ const done = spawnSync(
     "--test",
     "--test-reporter=spec",
     "--test-timeout=300000",
+    // Tests with real peers mostly wait for the timers of protocols.
+    `--test-concurrency=${Math.max(2, availableParallelism() - 1)}`,
     ...flags,
     ...files,
   ],
