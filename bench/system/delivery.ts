@@ -74,11 +74,11 @@ export async function runDelivery(
       progress(`delivery: checking ${row.name}`);
       rows.push(row);
       await row.start();
-      spreadOut(row);
       await hold(row);
       await prove(row);
     }
     for (const load of LOADS) {
+      for (const row of rows) place(row, load);
       const rates = new Map(rows.map((row) => [row, [] as number[]]));
       const losses = new Map(rows.map((row) => [row, [] as number[]]));
       for (let round = 0; round < timing.rounds; round++) {
@@ -137,13 +137,15 @@ export async function runDelivery(
 const CORES: Readonly<Record<string, string>> = { relay: "0", gateway: "1" };
 
 /**
- * Keeps the daemons of a row on different cores where there are only two. The scheduler often puts both on
- * one while the source has the other for itself, and moves them late.
+ * Places the daemons of a row where there are only two cores. For trains each has one: the scheduler often
+ * puts both on one while the source has the other for itself, and moves them late. With ordinary datagrams
+ * they have both: a relay that shares the source's core interrupts it for each datagram.
  */
-export function spreadOut(row: Ends): void {
+export function place(row: Ends, { segments }: Load): void {
   if (os.availableParallelism() !== 2) return;
   const program = requireTool("taskset", "util-linux");
-  for (const [role, { pid }] of row.daemons) run(program, ["-apc", CORES[role]!, String(pid)]);
+  for (const [role, { pid }] of row.daemons)
+    run(program, ["-apc", segments > 1 ? CORES[role]! : "0,1", String(pid)]);
 }
 
 /** Each round begins with another row. */

@@ -11,7 +11,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
-import { hold, LOADS, saturated, spreadOut, type Load } from "./delivery.ts";
+import { hold, LOADS, place, saturated, type Load } from "./delivery.ts";
 import { CulvertEnds } from "./ends.ts";
 import { atSaturation } from "./fanout.ts";
 import { buildPrograms, type Native } from "./native.ts";
@@ -152,7 +152,7 @@ function delivering(load: Load): SetUp {
       const roles = ["relay", "gateway"].map((role) => [role, flags(path.folder, role)] as const);
       const row = new CulvertEnds(path, programs, Object.fromEntries(roles));
       await row.start();
-      spreadOut(row);
+      place(row, load);
       await hold(row);
       const { daemons } = row;
       return { daemons, saturate: (ramp, during) => saturated(row, load, ramp, during) };
