@@ -12,20 +12,8 @@ import { CROWD, Path, WITNESS } from "./path.ts";
 import { CulvertWire, flooded, sink, SINK, SMALL } from "./pseudowire.ts";
 import { CulvertRow, PAYLOAD } from "./rows.ts";
 import { threads } from "./threads.ts";
+import { EFFORTS, type Timing } from "./window.ts";
 import { Wire } from "./wire.ts";
-
-interface Timing {
-  readonly rounds: number;
-  /** Milliseconds from the start of the load to the window, and of the window. */
-  readonly ramp: number;
-  readonly window: number;
-}
-
-const EFFORTS: Readonly<Record<Effort, Timing>> = {
-  full: { rounds: 5, ramp: 500, window: 2_000 },
-  quick: { rounds: 3, ramp: 300, window: 1_000 },
-  sanity: { rounds: 1, ramp: 100, window: 300 },
-};
 
 const LANES = [1, 2, 4];
 const GATEWAYS = 100;
