@@ -4,7 +4,7 @@ import path from "node:path";
 import { requireTool, run } from "../../src/lab/tool.ts";
 import { ROOT, WORK } from "../places.ts";
 
-export const PROGRAMS = ["source", "trains", "check", "pseudowire", "latency"] as const;
+export const PROGRAMS = ["source", "trains", "check", "pseudowire", "latency", "devices"] as const;
 export type Native = (typeof PROGRAMS)[number];
 
 /** Paths of the programs, built where they are older than their source. */
