@@ -2,16 +2,22 @@
  * Where the time of a daemon's threads goes at saturation: the lane's and control's, into system
  * calls, the core, the collector of garbage, the rest of JavaScript, and waiting.
  *
+ * All daemons of a scene share one core, and the source has the other, so that it is the daemons that
+ * have more to do than time. With a core each most of them would wait for the source, and a lane that
+ * often waits spends more on each of its few packets.
+ *
  * Processor time is the kernel's own account of each thread. The shares of the core and the collector
  * are from V8's profiler, in a second run, since the profiler costs time; JavaScript has the rest of
  * what the thread spent outside the kernel.
  */
+import os from "node:os";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
+import { requireTool, run } from "../../src/lab/tool.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
-import { hold, LOADS, place, saturated, type Load } from "./delivery.ts";
+import { hold, LOADS, saturated, type Load } from "./delivery.ts";
 import { CulvertEnds } from "./ends.ts";
 import { atSaturation } from "./fanout.ts";
 import { buildPrograms, type Native } from "./native.ts";
@@ -24,6 +30,8 @@ import {
   lane,
   profiles,
   profiling,
+  ran,
+  runs,
   threads,
   type Inside,
   type Ticks,
@@ -133,6 +141,13 @@ function shares({ user, system }: Ticks, { core, collector }: Inside): Shares {
   };
 }
 
+/** Holds daemons on the last core, where there are several. */
+function confine(daemons: Iterable<Program>): void {
+  const last = os.availableParallelism() - 1;
+  const program = requireTool("taskset", "util-linux");
+  for (const { pid } of daemons) run(program, ["-apc", String(last), String(pid)]);
+}
+
 /** A relay, a gateway and a listener. */
 function delivering(load: Load): SetUp {
   return (programs, flags) =>
@@ -140,9 +155,9 @@ function delivering(load: Load): SetUp {
       const roles = ["relay", "gateway"].map((role) => [role, flags(path.folder, role)] as const);
       const row = new CulvertEnds(path, programs, Object.fromEntries(roles));
       await row.start();
-      place(row, load);
       await hold(row);
       const { daemons } = row;
+      confine(daemons.values());
       return { daemons, saturate: (ramp, during) => saturated(row, load, ramp, during) };
     });
 }
@@ -182,6 +197,7 @@ function joining(octets: number, segments: number): SetUp {
       await row.start();
       wire.open();
       await sink(row);
+      confine(row.daemons);
       const daemons = new Map(row.daemons.map((daemon, end) => [ENDS[end]!, daemon]));
       return {
         daemons,
@@ -246,10 +262,18 @@ async function insideOf(
   const scene = await setUp(programs, (folder, role) => profiling(place(folder, role)));
   const { daemons, saturate, folder } = scene;
   try {
-    const [from, to] = await saturate(timing.ramp, async () => {
+    const [from, to, running] = await saturate(timing.ramp, async () => {
+      const before = [...daemons].map(([, { pid }]) => runs(pid!));
       const began = microseconds();
       await setTimeout(timing.window);
-      return [began, microseconds()] as const;
+      const ended = microseconds();
+      const parts = [...daemons].map(([role, { pid }], i) => {
+        const after = runs(pid!);
+        const lane = ran(before[i]!, after, (tid) => tid !== pid);
+        const control = ran(before[i]!, after, (tid) => tid === pid);
+        return [role, { lane, control }] as const;
+      });
+      return [began, ended, new Map(parts)] as const;
     });
     for (const daemon of daemons.values()) await daemon.stop();
     return new Map(
@@ -264,12 +288,18 @@ async function insideOf(
         if (main === undefined || found.size < 2) throw new Error(`${role} left no profiles`);
         found.delete(0);
         const busiest = [...found.values()].reduce((a, b) => (b.core > a.core ? b : a));
-        return [role, { lane: busiest, control: main }];
+        const parts = running.get(role)!;
+        return [role, { lane: only(busiest, parts.lane), control: only(main, parts.control) }];
       }),
     );
   } finally {
     scene.remove();
   }
+}
+
+/** The profiler's clock goes on while another thread has the core: only `part` of it was the thread's. */
+function only({ core, collector }: Inside, part: number): Inside {
+  return { core: core * part, collector: collector * part };
 }
 
 /** The clock that V8's profiles have. */

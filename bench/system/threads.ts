@@ -50,6 +50,41 @@ export function control(pid: number, from: Map<number, Ticks>, to: Map<number, T
   return spent(from, to).get(pid) ?? NOTHING;
 }
 
+/** Nanoseconds of a thread: on a processor, and ready to run while others had it. */
+interface Runs {
+  readonly running: number;
+  readonly ready: number;
+}
+
+/** The same of the threads of a process, by their id: see the kernel's sched-stats document. */
+export function runs(pid: number): Map<number, Runs> {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
+  return new Map(
+    tasks.map((tid) => {
+      const [running, ready] = readFileSync(`/proc/${pid}/task/${tid}/schedstat`, "utf8").split(
+        " ",
+      );
+      return [tid, { running: Number(running), ready: Number(ready) }];
+    }),
+  );
+}
+
+/** Which part of the time in which it could run the thread that ran most, of those from `tids`, did run. */
+export function ran(
+  from: Map<number, Runs>,
+  to: Map<number, Runs>,
+  tids: (tid: number) => boolean,
+): number {
+  let most = { running: 0, ready: 0 };
+  for (const [tid, after] of to) {
+    const before = from.get(tid);
+    if (before === undefined || !tids(tid)) continue;
+    const running = after.running - before.running;
+    if (running > most.running) most = { running, ready: after.ready - before.ready };
+  }
+  return most.running === 0 ? 1 : most.running / (most.running + most.ready);
+}
+
 /** What V8 writes, as far as it matters here; microseconds of the monotonic clock. */
 export interface Profile {
   readonly startTime: number;
