@@ -15,8 +15,8 @@ import { reload } from "./reload.ts";
 import { say } from "./say.ts";
 
 /** Commands, and octets of them, that one request of a batch holds. */
-const BATCH_COMMANDS = 100;
-const BATCH_OCTETS = 30_000;
+const BATCH_COMMANDS = 500;
+const BATCH_OCTETS = 50_000;
 
 const USAGE = `
 Commands, as with 'ip l2tp' (each object is followed by pairs of a word and its value):

@@ -10,6 +10,7 @@ import {
   l2tpSession,
   l2tpTunnel,
   type L2tpChange,
+  type L2tpSessionConfig,
   type L2tpTunnelConfig,
 } from "./l2tp.ts";
 import { checkTunnel, KEYED_SESSION } from "./l2tp-rules.ts";
@@ -24,7 +25,7 @@ export type L2tpCommand =
   | {
       readonly op: "add-session";
       readonly tunnelId: number;
-      readonly settings: Readonly<Record<string, unknown>>;
+      readonly session: L2tpSessionConfig;
     }
   | { readonly op: "delete-session"; readonly tunnelId: number; readonly sessionId: number }
   | {
@@ -104,8 +105,8 @@ export function readL2tpCommand(words: readonly string[]): L2tpCommand {
       const tunnel = fine(
         checkShape(ofTunnel, id === undefined ? {} : { tunnelId: id }, spellWord),
       );
-      fine(checkShape(l2tpSession, settings, spellWord));
-      return { op: "add-session", ...(tunnel as { tunnelId: number }), settings };
+      const session = fine(checkShape(l2tpSession, settings, spellWord)) as L2tpSessionConfig;
+      return { op: "add-session", ...(tunnel as { tunnelId: number }), session };
     }
     case "delete tunnel":
       return { op: "delete-tunnel", ...(read(ofTunnel, rest) as { tunnelId: number }) };

@@ -34,8 +34,17 @@ export function checkSession(
   spell?: Spelling,
 ): Checked<L2tpSessionConfig> {
   const checked = checkShape(l2tpSession, raw, spell);
-  if ("faults" in checked) return checked;
-  const session = checked.value as L2tpSessionConfig;
+  return "faults" in checked
+    ? checked
+    : fitSession(tunnel, checked.value as L2tpSessionConfig, spell);
+}
+
+/** The same for settings that are good by themselves. */
+export function fitSession(
+  tunnel: L2tpTunnelConfig,
+  session: L2tpSessionConfig,
+  spell?: Spelling,
+): Checked<L2tpSessionConfig> {
   const faults = sessionFaults(tunnel, session, spell);
   if (faults.length > 0) return { faults };
   // A change of other settings does not change the sublayer, on which both ends agree.

@@ -5,6 +5,7 @@ import { familyOf, formatAddress, parseAddress } from "../core/address.ts";
 import type { Address, Family } from "../core/address.ts";
 import { BugError, OsError } from "../core/errors.ts";
 import { EINVAL, ENODEV, osError } from "./errno.ts";
+import { ioctl } from "./libc.ts";
 import {
   NLM_F_CREATE,
   NLM_F_DUMP,
@@ -14,6 +15,7 @@ import {
   netlink,
   readU32,
   u32,
+  withSocket,
 } from "./netlink.ts";
 
 const RTM_NEWLINK = 16;
@@ -37,6 +39,12 @@ const IFLA_LINKINFO = 18;
 const IFLA_GROUP = 27;
 const IFLA_INFO_KIND = 1;
 const IFLA_INFO_SLAVE_KIND = 4;
+
+const SIOCSIFMTU = 0x8922;
+
+// ifreq: the name in 16 octets, then what the call is about.
+const IFREQ_MTU = 16; // i32
+const IFREQ_LENGTH = 40;
 
 const IFF_UP = 0x1;
 const IFF_LOOPBACK = 0x8;
@@ -159,7 +167,12 @@ export function nameOctets(name: string): Uint8Array {
 
 /** Sets the largest IP datagram. Throws OsError, with EINVAL for what the device can't carry. */
 export function setMtu(name: string, mtu: number): void {
-  change(name, `mtu ${mtu}`, 0, 0, attribute(IFLA_MTU, u32(mtu)));
+  const ifreq = new Uint8Array(IFREQ_LENGTH);
+  ifreq.set(nameOctets(name));
+  new DataView(ifreq.buffer).setInt32(IFREQ_MTU, mtu, true);
+  // A message of rtnetlink takes three times as long, which thousands of devices show.
+  const result = withSocket((fd) => ioctl(fd, SIOCSIFMTU, ifreq));
+  if (result < 0) throw osError("SIOCSIFMTU", -result, `${name} mtu ${mtu}`);
 }
 
 /** Sets the link-layer address, of 6 octets for Ethernet. Throws OsError. */

@@ -102,15 +102,32 @@ export function netlink(
 /** The socket for the thread's own namespace, which no answer waits in. */
 let kept: number | undefined;
 
-/** Undefined when the answer is inconsistent. */
-function exchange(call: string, subject: string, request: Uint8Array): Uint8Array[] | undefined {
+/**
+ * Calls `body` with a socket of the network namespace that the thread is in, and returns what it does.
+ * `body` leaves no answer in it unless it throws.
+ */
+export function withSocket<T>(body: (fd: number) => T): T {
   const elsewhere = isInOtherNetns();
   const fd =
     (elsewhere ? undefined : kept) ?? socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, "rtnetlink");
-  // Until the answer has been read to its end.
   kept = elsewhere ? kept : undefined;
-  let finished = false;
+  let done = false;
   try {
+    const result = body(fd);
+    done = true;
+    return result;
+  } finally {
+    if (done && !elsewhere) kept = fd;
+    else close(fd);
+  }
+}
+
+/** How an exchange ended; `answers` is undefined when they are inconsistent. */
+type Answered = { readonly answers: Uint8Array[] | undefined } | { readonly errno: number };
+
+/** Undefined when the answers are inconsistent. */
+function exchange(call: string, subject: string, request: Uint8Array): Uint8Array[] | undefined {
+  const answered = withSocket((fd): Answered => {
     const sent = send(fd, request);
     if (sent < 0) throw osError(call, -sent, subject);
     const answers: Uint8Array[] = [];
@@ -127,17 +144,15 @@ function exchange(call: string, subject: string, request: Uint8Array): Uint8Arra
         if (view.getUint16(at + MESSAGE_FLAGS, true) & NLM_F_DUMP_INTR) consistent = false;
         if (type === NLMSG_ERROR || type === NLMSG_DONE) {
           // Both start with a negated errno; 0 is the acknowledgement.
-          finished = true;
           const error = length >= MESSAGE_BODY + 4 ? view.getInt32(at + MESSAGE_BODY, true) : 0;
-          if (error < 0) throw osError(call, -error, subject);
-          return consistent ? answers : undefined;
+          if (error < 0) return { errno: -error };
+          return { answers: consistent ? answers : undefined };
         }
         answers.push(ANSWER.slice(at + MESSAGE_BODY, at + length));
         at += align(length);
       }
     }
-  } finally {
-    if (finished && !elsewhere) kept = fd;
-    else close(fd);
-  }
+  });
+  if ("errno" in answered) throw osError(call, answered.errno, subject);
+  return answered.answers;
 }

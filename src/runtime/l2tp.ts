@@ -12,7 +12,7 @@ import type {
   L2tpTunnelConfig,
 } from "../config/l2tp.ts";
 import { fine, spellWord, type L2tpCommand } from "../config/l2tp-command.ts";
-import { checkSession, sessionFaults } from "../config/l2tp-rules.ts";
+import { fitSession, sessionFaults } from "../config/l2tp-rules.ts";
 import type { CommandWriter, Punt } from "../engine/arena.ts";
 import {
   readSession,
@@ -226,7 +226,7 @@ class RunningL2tp implements L2tpService {
         return this.#showTunnels(command.tunnelId);
       case "add-session": {
         const { config } = this.#tunnels.get(this.#registry.tunnel(command.tunnelId))!;
-        const session = fine(checkSession(config, command.settings, spellWord));
+        const session = fine(fitSession(config, command.session, spellWord));
         return this.#addSession(command.tunnelId, session, false);
       }
       case "delete-session":

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readConfig, problemText } from "../../src/config/file.ts";
 import { readL2tpCommand, spellWord } from "../../src/config/l2tp-command.ts";
-import { checkSession } from "../../src/config/l2tp-rules.ts";
+import { fitSession } from "../../src/config/l2tp-rules.ts";
 
 const ENDS = "tid 1 ptid 2 local 192.0.2.1 remote 192.0.2.2";
 const UDP = `${ENDS} udp_sport 1701 udp_dport 1701`;
@@ -16,7 +16,7 @@ function faults(tunnel: string, session: string): string[] {
   assert.ok(command.op === "add-tunnel");
   const settings = read(`add session tid 1 ${session}`);
   assert.ok(settings.op === "add-session");
-  const checked = checkSession(command.tunnel, settings.settings, spellWord);
+  const checked = fitSession(command.tunnel, settings.session, spellWord);
   return "faults" in checked
     ? checked.faults.map(({ path, expected }) => `${spellWord(String(path[0]))}: ${expected}`)
     : [];

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readL2tpCommand, spellWord } from "../../../src/config/l2tp-command.ts";
 import type { L2tpTunnelConfig } from "../../../src/config/l2tp.ts";
-import { checkSession } from "../../../src/config/l2tp-rules.ts";
+import { fitSession } from "../../../src/config/l2tp-rules.ts";
 import { deviceMtu } from "../../../src/protocols/l2tp/overhead.ts";
 import { L2tpRefusal, L2tpRegistry } from "../../../src/protocols/l2tp/registry.ts";
 import { sessionSettings, tunnelSettings } from "../../../src/runtime/l2tp-settings.ts";
@@ -20,7 +20,7 @@ function session(of: L2tpTunnelConfig, words: string) {
     `add session tunnel_id ${of.tunnelId} ${words}`.trim().split(" "),
   );
   assert.ok(command.op === "add-session");
-  const checked = checkSession(of, command.settings, spellWord);
+  const checked = fitSession(of, command.session, spellWord);
   assert.ok("value" in checked, JSON.stringify(checked));
   return sessionSettings(of, checked.value);
 }
