@@ -50,7 +50,7 @@ export interface Timing {
 }
 
 const EFFORTS: Readonly<Record<Effort, Timing>> = {
-  full: { gateways: [1, 10, 100, 1000], rounds: 7, ramp: 300, window: 1000 },
+  full: { gateways: [1, 10, 100, 1000], rounds: 5, ramp: 300, window: 1000 },
   quick: { gateways: [1, 10, 100, 1000], rounds: 3, ramp: 200, window: 400 },
   sanity: { gateways: [3], rounds: 1, ramp: 50, window: 50 },
 };
