@@ -13,7 +13,7 @@ import {
   type L2tpSessionConfig,
   type L2tpTunnelConfig,
 } from "./l2tp.ts";
-import { checkTunnel, KEYED_SESSION } from "./l2tp-rules.ts";
+import { checkTunnel } from "./l2tp-rules.ts";
 import { suggestion } from "./suggest.ts";
 import type { Shape } from "./system.ts";
 
@@ -27,13 +27,8 @@ export type L2tpCommand =
       readonly tunnelId: number;
       readonly session: L2tpSessionConfig;
     }
-  | { readonly op: "delete-session"; readonly tunnelId: number; readonly sessionId: number }
-  | {
-      readonly op: "set-session";
-      readonly tunnelId: number;
-      readonly sessionId: number;
-      readonly change: L2tpChange;
-    }
+  | ({ readonly op: "delete-session" } & SessionName)
+  | ({ readonly op: "set-session"; readonly change: L2tpChange } & SessionName)
   | {
       readonly op: "show-session";
       readonly tunnelId?: number | undefined;
@@ -41,11 +36,7 @@ export type L2tpCommand =
     };
 
 const tunnelId = identifier({ help: "our number of the tunnel", driver: "tid" });
-const sessionId = identifier({
-  help: "our number of the session",
-  driver: "sid",
-  fallback: KEYED_SESSION,
-});
+const sessionId = identifier({ help: "our number of the session", driver: "sid", optional: true });
 const ofTunnel: Shape = { fields: { tunnelId }, oneOf: [], needs: {}, below: {} };
 const ofSession: Shape = { ...ofTunnel, fields: { tunnelId, sessionId } };
 const anyTunnel: Shape = {
@@ -54,10 +45,7 @@ const anyTunnel: Shape = {
 };
 const anySession: Shape = {
   ...ofTunnel,
-  fields: {
-    tunnelId: identifier({ help: "our number of the tunnel", optional: true }),
-    sessionId: identifier({ help: "our number of the session", optional: true }),
-  },
+  fields: { ...anyTunnel.fields, sessionId },
   needs: { sessionId: ["tunnelId"] },
 };
 
@@ -128,9 +116,10 @@ export function readL2tpCommand(words: readonly string[]): L2tpCommand {
   }
 }
 
+/** A session; the only one of a keyed tunnel needs no number. */
 interface SessionName {
   readonly tunnelId: number;
-  readonly sessionId: number;
+  readonly sessionId?: number | undefined;
 }
 
 const newSession: Shape = { ...l2tpSession, fields: { tunnelId, ...l2tpSession.fields } };

@@ -216,14 +216,18 @@ export class L2tpRegistry {
     return this.#tunnel(tunnelId);
   }
 
-  /** Throws L2tpRefusal. */
-  session(tunnelId: number, sessionId: number): Session {
-    const session = this.#tunnel(tunnelId).sessions.get(sessionId);
+  /** A session; the only one of a keyed tunnel needs no number. Throws L2tpRefusal. */
+  session(tunnelId: number, sessionId: number | undefined): Session {
+    const { settings, sessions } = this.#tunnel(tunnelId);
+    const expected = `session_id: expected a session of tunnel ${tunnelId}`;
+    if (sessionId === undefined && !settings.keyed)
+      throw new L2tpRefusal("EINVAL", `${expected}, got nothing`);
+    const [only] = sessions.values();
+    const session = sessionId === undefined ? only : sessions.get(sessionId);
     if (session) return session;
-    throw new L2tpRefusal(
-      "ENOENT",
-      `session_id: expected a session of tunnel ${tunnelId}, got ${sessionId}, which does not exist`,
-    );
+    const got =
+      sessionId === undefined ? "which has none" : `got ${sessionId}, which does not exist`;
+    throw new L2tpRefusal("ENOENT", `${expected}, ${got}`);
   }
 
   #tunnel(tunnelId: number): OpenTunnel {

@@ -82,6 +82,31 @@ test("what exists cannot be added, what does not exist cannot be used", () => {
   registry.addSession(1, session(config, "sid 1 psid 2 name l0"));
 });
 
+test("a session is named by its number, the only one of a keyed tunnel also without", () => {
+  const registry = new L2tpRegistry(1);
+  const config = tunnel(`tid 1 ptid 2 ${UDP}`);
+  registry.addTunnel(tunnelSettings(config));
+  registry.addSession(1, session(config, "sid 1 psid 2 name l0"));
+  const keyed = tunnel("tid 2 ptid 2 mode keyed encap ip local fd00::1 remote fd00::2");
+  registry.addTunnel(tunnelSettings(keyed));
+  const named = (words: string) => {
+    const command = readL2tpCommand(words.split(" "));
+    assert.ok(command.op === "delete-session");
+    return registry.session(command.tunnelId, command.sessionId);
+  };
+  assert.throws(() => named("del session tid 1"), {
+    message: "session_id: expected a session of tunnel 1, got nothing",
+    errno: "EINVAL",
+  });
+  assert.throws(() => named("del session tid 2"), {
+    message: "session_id: expected a session of tunnel 2, which has none",
+    errno: "ENOENT",
+  });
+  const cookies = "cookie 0102030405060708 peer_cookie 0102030405060708";
+  const { session: only } = registry.addSession(2, session(keyed, cookies));
+  assert.equal(named("del session tid 2"), only);
+});
+
 test("sessions of a trunk share its port, each with a VLAN of its own", () => {
   const registry = new L2tpRegistry(1);
   const config = tunnel(`tid 1 ptid 2 ${UDP}`);
