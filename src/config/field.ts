@@ -6,6 +6,7 @@
 import { z } from "zod";
 import type { Address, Endpoint } from "../core/address.ts";
 import {
+  canBeAdvertised,
   endpointText,
   familyOf,
   formatAddress,
@@ -346,23 +347,40 @@ export function ports<const O extends FieldOptions>(options: O): FieldOf<O, numb
 
 /** A unicast address. */
 export function address<const O extends FieldOptions>(options: O): FieldOf<O, Address> {
-  return field(options, UNICAST);
+  return field(
+    options,
+    unicast("a unicast IPv4 or IPv6 address that is not link-local", isTunnelEnd),
+  );
 }
 
-/** A list of unicast addresses. */
-export function addresses<const O extends FieldOptions>(options: O): FieldOf<O, Address[]> {
-  return listField(options, UNICAST);
+/** A list of addresses that gateways on other hosts take for a relay's. */
+export function advertisedAddresses<const O extends FieldOptions>(
+  options: O,
+): FieldOf<O, Address[]> {
+  return listField(
+    options,
+    unicast(
+      "a unicast IPv4 or IPv6 address that other hosts can reach, neither loopback nor link-local",
+      (octets, text) => canBeAdvertised(octets) && !isLoopback(text),
+    ),
+  );
 }
 
-const UNICAST: Reading<Address> = {
-  takes: "ADDR",
-  expected: "a unicast IPv4 or IPv6 address that is not link-local",
-  read: (input) => {
-    const octets = typeof input === "string" ? parseAddress(input) : undefined;
-    if (octets === undefined || !isTunnelEnd(octets)) return undefined;
-    return formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
-  },
-};
+function unicast(
+  expected: string,
+  accepts: (octets: Uint8Array, text: Address) => boolean,
+): Reading<Address> {
+  return {
+    takes: "ADDR",
+    expected,
+    read: (input) => {
+      const octets = typeof input === "string" ? parseAddress(input) : undefined;
+      if (octets === undefined) return undefined;
+      const text = formatAddress(octets, 0, octets.length === 4 ? 4 : 6);
+      return accepts(octets, text) ? text : undefined;
+    },
+  };
+}
 
 /** A list of prefixes that addresses are matched with. */
 export function networks<const O extends FieldOptions>(options: O): FieldOf<O, string[]> {

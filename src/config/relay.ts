@@ -1,7 +1,7 @@
 /** The configuration of an AMT relay (RFC 7450 §5.3): fields, defaults and limits. */
 import { z } from "zod";
 import {
-  addresses,
+  advertisedAddresses,
   count,
   filePath,
   interfaceName,
@@ -26,7 +26,7 @@ const fields = {
     help: `an endpoint that gateways reach, also advertised to them; port ${AMT_PORT} if left out`,
     driver: "local, relay_port",
   }),
-  advertise: addresses({
+  advertise: advertisedAddresses({
     optional: true,
     help: "the unicast addresses to tell in Relay Advertisements, as when `local` is anycast; `local` if left out, also for a family that is not listed",
   }),

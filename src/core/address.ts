@@ -160,6 +160,16 @@ export function isMappedIpv4(octets: Uint8Array): boolean {
   return octets.subarray(0, 10).every((octet) => octet === 0);
 }
 
+/**
+ * True for an address that a Relay Advertisement can name: one host's (RFC 6890 §2.2.2 has what is
+ * not, of IPv4), without an interface beside it, and not an IPv4 one in disguise.
+ */
+export function canBeAdvertised(octets: Uint8Array): boolean {
+  if (isMulticast(octets) || octets.every((octet) => octet === 0)) return false;
+  if (octets.length === 4 && (octets[0] === 0 || octets[0]! >= 240)) return false;
+  return !isLinkLocal(octets) && !isMappedIpv4(octets);
+}
+
 /** True for 224.0.0.0/4 and ff00::/8. */
 export function isMulticast(octets: Uint8Array): boolean {
   return octets.length === 4 ? (octets[0]! & 0xf0) === 0xe0 : octets[0] === 0xff;

@@ -169,6 +169,18 @@ test("addresses that mean nothing without an interface, or are of no host, are r
   accepted(`relays: { a: { local: "fec0::1", tun: amt0 } }`);
 });
 
+test("a relay advertises no address that gateways on other hosts would refuse", () => {
+  const file = (address: string) =>
+    `relays: { a: { local: 192.0.2.1, advertise: "${address}", tun: amt0 } }`;
+  const refused = ["127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "0.1.2.3", "240.0.0.1"];
+  for (const address of [...refused, "255.255.255.255", "224.0.0.1", "ff0e::1", "fe80::1"]) {
+    const expected = "a unicast IPv4 or IPv6 address that other hosts can reach, neither loopback";
+    const [problem] = problems(file(address));
+    assert.match(problem ?? "", new RegExp(`advertise: expected ${expected}.*, got "`), address);
+  }
+  for (const address of ["192.0.2.9", "10.0.0.1", "fd00::1"]) accepted(file(address));
+});
+
 test("a gateway's own address is of its relay's family, or a wildcard", () => {
   const gateway = (local: string, relay: string) =>
     `gateways: { a: { local: "${local}", tun: amt0, ${relay} } }`;

@@ -24,12 +24,11 @@ import {
   type Address,
   type Endpoint,
   type Family,
+  canBeAdvertised,
   endpointText,
   familyOf,
-  isLinkLocal,
   isLinkScope,
   isLoopback,
-  isMappedIpv4,
   isMulticast,
   parseAddress,
   sameEndpoint,
@@ -437,9 +436,6 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
 /** Refuses what no relay can have for its address; loopback only if the asked one is loopback. */
 function canBeRelay(address: Address, asked: Address): boolean {
   if (familyOf(address) !== familyOf(asked)) return false;
-  const octets = parseAddress(address)!;
-  if (isMulticast(octets) || octets.every((octet) => octet === 0)) return false;
-  if (octets.length === 4 && (octets[0] === 0 || octets[0]! >= 240)) return false;
-  if (isLinkLocal(octets) || isMappedIpv4(octets)) return false;
+  if (!canBeAdvertised(parseAddress(address)!)) return false;
   return !isLoopback(address) || isLoopback(asked);
 }
