@@ -3,7 +3,7 @@ import { NO_L2TP } from "../config/l2tp.ts";
 import type { Instance, L2tpInstance } from "../config/systems.ts";
 import type { L2tpService } from "../runtime/l2tp.ts";
 import type { Service } from "../runtime/service.ts";
-import { complaint, EXIT_FINE, exitCodeOf, type ExitCode } from "./exit.ts";
+import { complaint, EXIT_FAILURE, EXIT_FINE, exitCodeOf, Refusal, type ExitCode } from "./exit.ts";
 import type { Starters } from "./parts.ts";
 
 interface Entry {
@@ -18,6 +18,8 @@ export class Running {
   #l2tp: Promise<L2tpService> | undefined;
   #code: ExitCode = EXIT_FINE;
   #stopping: Promise<void> | undefined;
+  /** Services that are being started, or taken away: the end waits for them. */
+  readonly #underway = new Set<Promise<unknown>>();
   #ended!: (code: ExitCode) => void;
   /** Settles with the exit code once all services have ended, or were stopped. */
   readonly end = new Promise<ExitCode>((resolve) => (this.#ended = resolve));
@@ -35,7 +37,18 @@ export class Running {
     return new Map(Array.from(this.#entries, ([key, { instance }]) => [key, instance]));
   }
 
-  async start(instance: Instance): Promise<void> {
+  /** True once all is to end: nothing is started any more. */
+  get isStopping(): boolean {
+    return this.#stopping !== undefined;
+  }
+
+  /** Starts a service; throws a Refusal when all is to end. */
+  start(instance: Instance): Promise<void> {
+    return this.#waitedFor(() => this.#start(instance));
+  }
+
+  async #start(instance: Instance): Promise<void> {
+    if (this.#stopping) throw new Refusal("culvert is ending", EXIT_FAILURE);
     const service = await (instance.role === "l2tp"
       ? this.#beginL2tp(instance)
       : this.#begin(instance));
@@ -60,10 +73,10 @@ export class Running {
   async remove(key: string): Promise<void> {
     const entry = this.#entries.get(key);
     this.#entries.delete(key);
-    await entry?.service.stop();
+    await this.#waitedFor(async () => entry?.service.stop());
   }
 
-  /** Ends all services. */
+  /** Ends all services, those that are only being started or taken away among them. */
   stop(): Promise<void> {
     return (this.#stopping ??= this.#stopAll());
   }
@@ -73,7 +86,17 @@ export class Running {
       service.stop().catch((error: unknown) => this.#failed(error)),
     );
     await Promise.all(stopped);
+    await Promise.allSettled(this.#underway);
     this.#ended(this.#code);
+  }
+
+  /** Begins what the end is to wait for. */
+  #waitedFor(body: () => Promise<void>): Promise<void> {
+    const done = body();
+    const over = () => void this.#underway.delete(done);
+    this.#underway.add(done);
+    done.then(over, over);
+    return done;
   }
 
   #over(entry: Entry, reason: Error | undefined): void {

@@ -45,9 +45,9 @@ export async function serve(
   try {
     for (const instance of instances) {
       await running.start(instance);
-      if (signals.came) break;
+      if (signals.came || running.isStopping) break;
     }
-    if (!signals.came) {
+    if (!signals.came && !running.isStopping) {
       const ready = running.services.map((one, index) => readyText(one, instances[index]!));
       process.stderr.write(`ready: ${[...ready, `control ${control.path}`].join("; ")}\n`);
     }

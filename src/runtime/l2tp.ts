@@ -31,7 +31,12 @@ import {
 } from "../protocols/l2tp/keepalive.ts";
 import { deviceMtu } from "../protocols/l2tp/overhead.ts";
 import { wireId } from "../protocols/l2tp/plan.ts";
-import { L2tpRegistry, type Session, type Tunnel } from "../protocols/l2tp/registry.ts";
+import {
+  L2tpRefusal,
+  L2tpRegistry,
+  type Session,
+  type Tunnel,
+} from "../protocols/l2tp/registry.ts";
 import { parseL2tpControl } from "../wire/l2tp-control.ts";
 import { Driver } from "./driver.ts";
 import { L2tpPorts, type PlacePorts } from "./l2tp-ports.ts";
@@ -182,14 +187,15 @@ class RunningL2tp implements L2tpService {
   }
 
   async #end(reason: Error | undefined): Promise<void> {
-    for (const { driver } of this.#tunnels.values()) driver.close();
     await this.#queue;
+    for (const { driver } of this.#tunnels.values()) driver.close();
     await this.#ports?.end();
     this.#tale.end(reason);
   }
 
-  /** Runs `body` once all that was asked before is done. */
-  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+  /** Runs `body` once all that was asked before is done; never when the end has begun. */
+  async #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    if (this.#stopping) throw new L2tpRefusal("EBUSY", "L2TP is ending");
     const result = this.#queue.then(body);
     this.#queue = result.catch(() => undefined);
     return result;
