@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { ARENA_HEAP, ARENA_PAGES, ARENA_PAGES_MAX } from "../../assembly/layout/arena.ts";
-import { BugError } from "../core/errors.ts";
+import { BugError, OsError } from "../core/errors.ts";
 import type { Entropy } from "../core/machine.ts";
 
 /** What `assembly/index.ts` exports. */
@@ -89,9 +89,24 @@ function readCore(kind: "simd" | "scalar"): Uint8Array<ArrayBuffer> {
   return new Uint8Array(readFileSync(new URL(`../../wasm/core.${kind}.wasm`, import.meta.url)));
 }
 
-/** A new arena: memory of its own, for one core. */
+/** What V8 reserves for any memory, together with what guards it. */
+const ADDRESS_SPACE = "10 GiB";
+
+/** A new arena: memory of its own, for one core. Throws OsError if it cannot be had. */
 export function createArena(): WebAssembly.Memory {
-  return new WebAssembly.Memory({ initial: ARENA_PAGES, maximum: ARENA_PAGES_MAX, shared: true });
+  try {
+    return new WebAssembly.Memory({ initial: ARENA_PAGES, maximum: ARENA_PAGES_MAX, shared: true });
+  } catch (error) {
+    // V8 tells no more than that it is one.
+    if (!(error instanceof RangeError)) throw error;
+    throw new OsError(
+      "mmap",
+      "ENOMEM",
+      "an arena",
+      `each lane wants ${ARENA_HEAP / 2 ** 20} MiB of memory and ${ADDRESS_SPACE} of address` +
+        " space: have fewer lanes (--lanes), or raise the limit (ulimit -v, LimitAS= of a unit)",
+    );
+  }
 }
 
 /**
