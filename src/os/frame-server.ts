@@ -2,12 +2,13 @@
  * Unix sockets of type SOCK_SEQPACKET, mode 0600, to which another program connects in order to
  * exchange frames, a frame a message. One program at a time; a second one is hung up on.
  */
-import { lstatSync, renameSync, rmSync, statSync } from "node:fs";
-import { BugError, OsError } from "../core/errors.ts";
+import { rmSync, statSync } from "node:fs";
+import { BugError } from "../core/errors.ts";
 import { sizeBuffer } from "./buffers.ts";
 import { EAGAIN, ECONNREFUSED, EINVAL, ENOENT, osError } from "./errno.ts";
 import { SOCK_SEQPACKET, accept, bind, close, listen, socket, tryConnect } from "./libc.ts";
 import { watch, type Watch } from "./poll.ts";
+import { makeWaySync, type PathWords } from "./socket-path.ts";
 
 const AF_UNIX = 1;
 /** The longest path of a socket (unix(7): sun_path less its final zero). */
@@ -16,6 +17,8 @@ const PATH_MAX = 107;
 const BUFFER = 4 * 1024 * 1024;
 /** Connections that wait until they are taken, or hung up on. */
 const BACKLOG = 16;
+
+const PATH_WORDS: PathWords = { owner: "a running program", mend: "choose another path" };
 
 export interface FrameServerOptions {
   /** The socket's path, below 108 octets. */
@@ -45,7 +48,7 @@ export class FrameServer {
     this.#options = options;
     this.#connected = connected;
     const name = unixName(options.path);
-    clear(options.path, name);
+    makeWaySync(options.path, PATH_WORDS, isDead);
     this.#fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, options.path);
     try {
       // The socket never exists with wider rights, not even before a chmod.
@@ -127,37 +130,13 @@ function unixName(socketPath: string): Uint8Array {
   return name;
 }
 
-/** Makes way for a socket at a path. */
-function clear(socketPath: string, name: Uint8Array): void {
-  const stat = lstatSync(socketPath, { throwIfNoEntry: false });
-  if (!stat) return;
-  if (!stat.isSocket())
-    throw new OsError("bind", "EEXIST", socketPath, "it is not a socket; choose another path");
-  const taken = new OsError(
-    "bind",
-    "EADDRINUSE",
-    socketPath,
-    "a running program has it; choose another path",
-  );
-  if (!isDead(name)) throw taken;
-  // Only one of two that find it dead gets it out of the way, and it looks again at what it got.
-  const aside = `${socketPath}.${process.pid}`;
-  const asideName = unixName(aside);
-  try {
-    renameSync(socketPath, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  if (isDead(asideName)) return rmSync(aside, { force: true });
-  renameSync(aside, socketPath);
-  throw taken;
-}
-
-/** True if nobody listens behind a sockaddr_un. */
-function isDead(name: Uint8Array): boolean {
+/** True if nobody listens at a path. */
+function isDead(socketPath: string): boolean {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, "a Unix socket");
-  const result = tryConnect(fd, name);
-  close(fd);
-  return result === -ECONNREFUSED || result === -ENOENT;
+  try {
+    const result = tryConnect(fd, unixName(socketPath));
+    return result === -ECONNREFUSED || result === -ENOENT;
+  } finally {
+    close(fd);
+  }
 }

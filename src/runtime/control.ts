@@ -5,12 +5,13 @@
  * with `"with":...`; its reply is one line, `{"v":1,"answer":...}` or `{"v":1,"error":"..."}`. A
  * connection may carry several requests; replies come in their order.
  */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { once } from "node:events";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { CulvertError, OsError } from "../core/errors.ts";
+import { makeWay, type PathWords } from "../os/socket-path.ts";
 import type { ServiceStatus } from "./service.ts";
 
 /** The version that requests and replies carry; another one is refused. */
@@ -25,6 +26,8 @@ const PATIENCE = 3_000;
 
 /** Where root's daemons have their sockets. */
 const SYSTEM_FOLDER = "/run/culvert";
+
+const PATH_WORDS: PathWords = { owner: "a running culvert", mend: "choose another --control" };
 
 /** What "status" is answered with. */
 export interface DaemonStatus {
@@ -55,7 +58,7 @@ export class ControlServer {
    * OsError one that answers, and anything that is not a socket.
    */
   static async open(socketPath: string, answers: Answers): Promise<ControlServer> {
-    await clear(socketPath);
+    await makeWay(socketPath, PATH_WORDS, isDead);
     const control = new ControlServer(socketPath, answers);
     const listening = once(control.#server, "listening");
     // The socket never exists with wider rights, not even before a chmod.
@@ -272,49 +275,17 @@ function exchange(socketPath: string, request: object, patience: number): Promis
   });
 }
 
-/** True if `socketPath` is a socket behind which nobody listens. */
+/** True if nobody listens at `socketPath`. */
 function isDead(socketPath: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(socketPath, () => {
       resolve(false);
       socket.destroy();
     });
-    socket.on("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
+    socket.on("error", (error: NodeJS.ErrnoException) =>
+      resolve(error.code === "ECONNREFUSED" || error.code === "ENOENT"),
+    );
   });
-}
-
-/** Makes way for a socket at `socketPath`. */
-async function clear(socketPath: string): Promise<void> {
-  let stat;
-  try {
-    stat = lstatSync(socketPath);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  if (!stat.isSocket())
-    throw new OsError("bind", "EEXIST", socketPath, "it is not a socket; choose another --control");
-  const taken = new OsError(
-    "bind",
-    "EADDRINUSE",
-    socketPath,
-    "a running culvert has it; choose another --control",
-  );
-  if (!(await isDead(socketPath))) throw taken;
-  // Only one of two that find it dead gets it out of the way, and it looks again at what it got.
-  const aside = `${socketPath}.${process.pid}`;
-  try {
-    renameSync(socketPath, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-    throw error;
-  }
-  if (await isDead(aside)) {
-    rmSync(aside, { force: true });
-    return;
-  }
-  renameSync(aside, socketPath);
-  throw taken;
 }
 
 function isRunning(pid: number): boolean {

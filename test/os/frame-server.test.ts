@@ -24,6 +24,9 @@ import {
 import { FramesPort } from "../../src/ports/frames.ts";
 import { viewArena } from "../../src/ports/port.ts";
 
+/** Octets of the longest path of a socket. */
+const LONGEST = 107;
+
 async function inFolder(body: (folder: string) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(path.join(tmpdir(), "cv-frames-"));
   try {
@@ -66,7 +69,7 @@ test("one program exchanges frames, a second is hung up on, and a successor is l
 
 test("a dead program's socket is replaced; a live one's, and what is no socket, is left", () =>
   inFolder(async (folder) => {
-    const file = path.join(folder, "frames.sock");
+    const file = path.join(folder, "f".repeat(LONGEST - folder.length - 1));
     const open = (): FrameServer => new FrameServer({ path: file }, () => undefined);
     const refused = (errno: string): void =>
       assert.throws(open, (error: unknown) => error instanceof OsError && error.errno === errno);
@@ -93,7 +96,10 @@ test("a dead program's socket is replaced; a live one's, and what is no socket, 
     second.close(); // does not take its successor's file away
     assert.ok(existsSync(file));
     third.close();
-    assert.throws(() => new FrameServer({ path: "x".repeat(108) }, () => undefined), /107 octets/);
+    assert.throws(
+      () => new FrameServer({ path: "x".repeat(LONGEST + 1) }, () => undefined),
+      /107 octets/,
+    );
   }));
 
 test("a port takes frames in batches and tells when the other side has left", () =>
