@@ -9,7 +9,7 @@ const LINE = 19;
 const MARGIN = 18;
 
 /** What a terminal shows of `text` in the end: no colours, only the last of overwritten lines. */
-export function shown(text) {
+function shown(text) {
   const lines = [];
   // eslint-disable-next-line no-control-regex
   for (const raw of text.replace(/\x1b\[[0-9;?]*[ -/]*[@-~]/g, "").split("\n")) {
@@ -21,7 +21,7 @@ export function shown(text) {
 }
 
 /** A picture of a terminal with these lines, which also says them as text. */
-export function picture(lines) {
+function picture(lines) {
   const columns = Math.max(COLUMNS_MIN, ...lines.map((line) => [...line].length));
   const width = Math.ceil(columns * CHARACTER + 2 * MARGIN);
   const height = lines.length * LINE + 2 * MARGIN;

@@ -18,7 +18,7 @@ export function define(command: Command, done: (code: ExitCode) => void, parts: 
 }
 
 /** A line for each probe, its mend below it. */
-export function doctorText(probes: readonly Probe[]): string[] {
+function doctorText(probes: readonly Probe[]): string[] {
   const lines = table(
     [{ title: "STATE" }, { title: "PROBE" }, { title: "FOUND" }],
     probes.map(({ name, state, detail }) => [state, name, detail]),

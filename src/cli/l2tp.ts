@@ -57,7 +57,7 @@ export function define(command: Command, done: (code: ExitCode) => void): void {
 }
 
 /** The words of a table, with what they mean. */
-export function wordsText(shape: Shape): string[] {
+function wordsText(shape: Shape): string[] {
   return Object.keys(shape.fields).map((key) => {
     const { takes, help } = docOf(shape.fields, key);
     const presence = presenceOf(shape, key);

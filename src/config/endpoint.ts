@@ -75,7 +75,7 @@ export function parseOutput(text: string): Output | undefined {
 }
 
 /** True for an address that is neither multicast nor unspecified nor the limited broadcast. */
-export function isUnicast(octets: Uint8Array): boolean {
+function isUnicast(octets: Uint8Array): boolean {
   return (
     !isMulticast(octets) &&
     octets.some((octet) => octet !== 0) &&

@@ -106,7 +106,7 @@ export function processors<const O extends FieldOptions>(
 }
 
 /** Processors that a list can name, as many as Linux can be built for. */
-export const PROCESSORS_MAX = 8_192;
+const PROCESSORS_MAX = 8_192;
 
 function readProcessors(text: string): number[] | undefined {
   const all: number[] = [];

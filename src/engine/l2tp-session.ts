@@ -22,7 +22,7 @@ export const PSEUDOWIRES = {
 export type Pseudowire = keyof typeof PSEUDOWIRES;
 
 /** L2-Specific Sublayers by name (RFC 3931 §4.6, RFC 4454 §3). */
-export const SUBLAYERS = {
+const SUBLAYERS = {
   none: l2tp.SUBLAYER_NONE,
   default: l2tp.SUBLAYER_DEFAULT,
   atm: l2tp.SUBLAYER_ATM,

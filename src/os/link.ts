@@ -66,7 +66,7 @@ const IFA_F_TENTATIVE = 0x40;
 const RT_SCOPE_LINK = 253;
 
 /** The longest name of an interface (IFNAMSIZ less the final zero). */
-export const LINK_NAME_MAX = 15;
+const LINK_NAME_MAX = 15;
 
 export const ARPHRD_ETHER = 1;
 export const ARPHRD_LOOPBACK = 772;
@@ -173,12 +173,6 @@ export function setMtu(name: string, mtu: number): void {
   // A message of rtnetlink takes three times as long, which thousands of devices show.
   const result = withSocket((fd) => ioctl(fd, SIOCSIFMTU, ifreq));
   if (result < 0) throw osError("SIOCSIFMTU", -result, `${name} mtu ${mtu}`);
-}
-
-/** Sets the link-layer address, of 6 octets for Ethernet. Throws OsError. */
-export function setHardwareAddress(name: string, address: Uint8Array): void {
-  const text = Array.from(address, (octet) => octet.toString(16).padStart(2, "0")).join(":");
-  change(name, `address ${text}`, 0, 0, attribute(IFLA_ADDRESS, address));
 }
 
 /** Sets how many packets may wait for the device; for TUN, for its reader. */

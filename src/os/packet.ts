@@ -241,7 +241,7 @@ type Label = "drop" | "take" | "ipv4" | "ipv6" | "next";
  *   Hop-by-Hop header that MLD must have (RFC 3810 §5).
  * A frame too short for a question is dropped: a load beyond its end ends the program with 0.
  */
-export function multicastFilter(
+function multicastFilter(
   families: readonly Family[],
   linkHeader: number,
   outgoing: boolean,
@@ -304,7 +304,7 @@ export function multicastFilter(
  * The filter program that takes a frame of another host when it had no VLAN tag and is IPv4 with
  * IGMP, or IPv6 with the Hop-by-Hop header that MLD must have (RFC 3810 §5).
  */
-export function membershipFilter(): Instruction[] {
+function membershipFilter(): Instruction[] {
   return assemble<Label>([
     { code: LOAD_WORD, value: KNOWN_VLAN_TAG },
     { code: IF_EQUAL, value: 0, no: "drop" },

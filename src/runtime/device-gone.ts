@@ -3,7 +3,7 @@ import { CulvertError, OsError } from "../core/errors.ts";
 import { findLink } from "../os/link.ts";
 
 /** The device of a service is not there any more. */
-export class DeviceGoneError extends CulvertError {
+class DeviceGoneError extends CulvertError {
   readonly code = "CULVERT_DEVICE_GONE";
 }
 

@@ -34,7 +34,7 @@ export async function startReceive(name: string, config: ReceiveConfig): Promise
 }
 
 /** Less came, or the output took less, than was wanted. */
-export class ShortfallError extends CulvertError {
+class ShortfallError extends CulvertError {
   readonly code = "CULVERT_SHORTFALL";
 }
 

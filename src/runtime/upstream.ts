@@ -96,7 +96,7 @@ function ask({ joins, waiting }: Place, group: Address, filter: GroupFilter): Os
 }
 
 /** An ingress interface that cannot serve as one. */
-export class IngressError extends CulvertError {
+class IngressError extends CulvertError {
   readonly code = "CULVERT_INGRESS";
 }
 

@@ -156,7 +156,7 @@ export class TeardownView extends ResponseView {
 }
 
 /** Multicast Data (§5.1.6). */
-export class MulticastDataView {
+class MulticastDataView {
   constructor(readonly octets: Uint8Array) {}
   /** The encapsulated datagram or fragment. */
   get datagram(): Uint8Array {
@@ -165,7 +165,7 @@ export class MulticastDataView {
 }
 
 /** The 18 octets of gateway port and address in Query and Teardown (§5.1.4, §5.1.7). */
-export class GatewayFieldsView {
+class GatewayFieldsView {
   constructor(readonly octets: Uint8Array) {}
   get port(): number {
     return readU16(this.octets, 0);

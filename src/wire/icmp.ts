@@ -27,9 +27,9 @@ import { type Address, type Endpoint, type Family, formatAddress } from "../core
 import { internetChecksum } from "./checksum.ts";
 import { readU16, readU32, writeU16, writeU32 } from "./octets.ts";
 
-export const ICMP_UNREACHABLE = 3; // type (RFC 792)
-export const ICMP_FRAGMENTATION_NEEDED = 4; // its code
-export const ICMPV6_TOO_BIG = 2; // type (RFC 4443 §3.2)
+const ICMP_UNREACHABLE = 3; // type (RFC 792)
+const ICMP_FRAGMENTATION_NEEDED = 4; // its code
+const ICMPV6_TOO_BIG = 2; // type (RFC 4443 §3.2)
 
 const ICMP_CODE = 1;
 const ICMP_CHECKSUM = 2;

@@ -9,7 +9,7 @@ import { RELAY, RELAY_6 } from "../../src/lab/tree.ts";
 import { pullFrom } from "../../src/ports/pcap.ts";
 
 /** Where captures are kept; tests run from `dist/test/captures`. */
-export const FOLDER = fileURLToPath(new URL("../../../test/captures/", import.meta.url));
+const FOLDER = fileURLToPath(new URL("../../../test/captures/", import.meta.url));
 /** The secret that every relay had, as `--secret-file`, so that its MACs can be made again. */
 export const SECRET = path.join(FOLDER, "secret");
 

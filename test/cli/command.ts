@@ -23,7 +23,7 @@ export interface Running {
 }
 
 /** A folder that is gone when the test is over. */
-export function temporaryFolder(context: TestContext): string {
+function temporaryFolder(context: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), "cv-cli-"));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   return folder;

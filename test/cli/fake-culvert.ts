@@ -12,7 +12,7 @@ import type { Service, ServiceStatus } from "../../src/runtime/service.ts";
 const behaviour = process.env.FAKE ?? "";
 
 /** A service that is what `FAKE` says. */
-export function fakeService(
+function fakeService(
   name: string,
   role: ServiceStatus["role"],
   config: { readonly local?: readonly Endpoint[] | undefined },
@@ -41,7 +41,7 @@ export function fakeService(
 }
 
 /** A status with a row in every table. */
-export function statusOf(
+function statusOf(
   name: string,
   role: ServiceStatus["role"],
   local: readonly Endpoint[],

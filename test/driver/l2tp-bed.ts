@@ -63,7 +63,7 @@ export function groupText({ encap, family }: Shape): string {
 export const culvertDevice = ({ i }: Shape): string => `l2c${i}`;
 export const guestDevice = ({ i }: Shape): string => `l2k${i}`;
 export const culvertAddress = ({ i }: Shape): string => `10.9.${i}.1`;
-export const guestAddress = ({ i }: Shape): string => `10.9.${i}.2`;
+const guestAddress = ({ i }: Shape): string => `10.9.${i}.2`;
 export const guestSession = ({ i }: Shape): number => 2_000 + i;
 export const culvertSession = ({ i }: Shape): number => 1_000 + i;
 

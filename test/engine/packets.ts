@@ -105,7 +105,7 @@ const chance = fc.record({
   octet: fc.oneof(fc.constantFrom(0, 1, 127, 128, 223, 224, 240, 255), fc.nat({ max: 255 })),
 });
 
-export const ipv4: fc.Arbitrary<Packet> = fc
+const ipv4: fc.Arbitrary<Packet> = fc
   .record({
     header: octets(ip.IPV4_HEADER),
     options: fc.nat({ max: 10 }).chain((words) => octets(words * 4)),
@@ -147,7 +147,7 @@ export const ipv4: fc.Arbitrary<Packet> = fc
     return damaged(packet, length, ip.IPV4_HEADER, made);
   });
 
-export const ipv6: fc.Arbitrary<Packet> = fc
+const ipv6: fc.Arbitrary<Packet> = fc
   .record({
     header: octets(ip.IPV6_HEADER),
     hops: fc.oneof(fc.constantFrom(2, 255), fc.integer({ min: 2, max: 255 })),
@@ -250,7 +250,7 @@ export function messageOf(packet: Uint8Array, reserved: number): Uint8Array {
  * Octets for which no verdict is foreseen: packets with octets overwritten, bits flipped, an end cut
  * off; the IPv4 checksum is mended in half of them, so that what lies behind it is reached.
  */
-export const mangled: fc.Arbitrary<Uint8Array> = fc
+const mangled: fc.Arbitrary<Uint8Array> = fc
   .record({
     packet: datagram,
     edits: fc.array(fc.tuple(fc.nat({ max: 59 }), fc.nat({ max: 255 })), { maxLength: 4 }),

@@ -96,7 +96,7 @@ export class Lan {
 }
 
 /** Packets that a listener has of a source, or of all. */
-export function packets(listener: Listener, source?: string): number {
+function packets(listener: Listener, source?: string): number {
   return (listener.progress()?.streams ?? [])
     .filter((stream) => source === undefined || stream.source === source)
     .reduce((sum, stream) => sum + stream.received, 0);

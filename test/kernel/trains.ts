@@ -17,7 +17,7 @@ import {
   VNET_LENGTH,
   VNET_NEEDS_CHECKSUM,
 } from "../../assembly/layout/system.ts";
-import { cut, headersOf, sign, unfold } from "../../src/engine/reference/offload.ts";
+import { cut, headersOf, sign, unfold } from "../offload/oracle.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { watch } from "../../src/os/poll.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
@@ -135,13 +135,13 @@ function hex(octets: Uint8Array): string {
 }
 
 /** L2TP's sessions that trains go through: the words of the tunnel, and of the session. */
-export const SESSIONS = {
+const SESSIONS = {
   "L2TPv3 over UDP": ["encap udp", ""],
   "L2TPv3 over IP": ["encap ip", "seq both cookie 0011223344556677 peer_cookie 0011223344556677"],
 } as const;
 
 /** Trains from one host's device through a pseudowire to the other's. */
-export async function throughPseudowire(
+async function throughPseudowire(
   lab: Lab,
   words: readonly [tunnel: string, session: string],
   trains: number,
@@ -186,7 +186,7 @@ function linkFlow(frame: Uint8Array): string | undefined {
 }
 
 /** Trains from a source through a relay and a gateway to the gateway's device. */
-export async function throughRelay(lab: Lab, trains: number, seed: number): Promise<Carried> {
+async function throughRelay(lab: Lab, trains: number, seed: number): Promise<Carried> {
   const random = new SeededEntropy(seed);
   const network = new Network(lab);
   await network.relay();

@@ -14,7 +14,7 @@ export interface Weather {
   readonly latency: Millis;
 }
 
-export const FAIR: Weather = { loss: 0, duplication: 0, latency: 0 };
+const FAIR: Weather = { loss: 0, duplication: 0, latency: 0 };
 
 interface Event {
   readonly at: Millis;

@@ -63,7 +63,7 @@ export function advance<In, Out>(
 }
 
 /** The timers of RFC 3376 §8 and RFC 3810 §9. */
-export const TIMERS: RouterTimers = {
+const TIMERS: RouterTimers = {
   robustness: 2,
   queryInterval: 125_000,
   queryResponseInterval: 10_000,
@@ -74,7 +74,7 @@ export const LIFETIME = 260_000;
 /** Last Member Query Time with those timers. */
 export const LAST_MEMBER = 2_000;
 
-export const LIMITS: RouterLimits = { groups: 1_000, sources: 1_000, reporters: 16 };
+const LIMITS: RouterLimits = { groups: 1_000, sources: 1_000, reporters: 16 };
 
 export function options(
   role: RouterOptions["role"],

@@ -11,7 +11,7 @@ import { udpDatagram } from "../lanes/packets.ts";
 
 export const SOURCE = "192.0.2.44";
 export const GROUP = "232.1.2.3";
-export const PORT = 5000;
+const PORT = 5000;
 export const URL = `amt://${SOURCE}@${GROUP}:${PORT}`;
 
 /** Payload `i` of the stream: `length` octets that no other one has. */

@@ -20,7 +20,7 @@ export function address(family: Family): fc.Arbitrary<Address> {
   });
 }
 
-export function group(family: Family): fc.Arbitrary<Address> {
+function group(family: Family): fc.Arbitrary<Address> {
   const length = family === 4 ? 4 : 16;
   return fc.uint8Array({ minLength: length, maxLength: length }).map((octets) => {
     octets[0] = family === 4 ? 0xe0 | (octets[0]! & 0x0f) : 0xff;
@@ -28,7 +28,7 @@ export function group(family: Family): fc.Arbitrary<Address> {
   });
 }
 
-export function sources(family: Family): fc.Arbitrary<Address[]> {
+function sources(family: Family): fc.Arbitrary<Address[]> {
   return fc.array(address(family), { maxLength: 12 });
 }
 

@@ -6,10 +6,10 @@ import { decode, encode, type DecodedPacket } from "dns-packet";
 import { parseAddress } from "../../core/address.ts";
 
 export const TYPE_A = 1;
-export const TYPE_CNAME = 5;
-export const TYPE_SOA = 6;
+const TYPE_CNAME = 5;
+const TYPE_SOA = 6;
 export const TYPE_AAAA = 28;
-export const TYPE_DNAME = 39;
+const TYPE_DNAME = 39;
 
 /** What we can take in one datagram without fragments (RFC 9715 §3.1). */
 const UDP_PAYLOAD = 1_232;

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { canonicalAddress, type Endpoint } from "../../core/address.ts";
 
 /** The UDP and TCP port of DNS servers (RFC 1035 §4.2). */
-export const DNS_PORT = 53;
+const DNS_PORT = 53;
 
 const RESOLV_CONF = "/etc/resolv.conf";
 /** As the C library: no more than three, and this host where none is named. */

@@ -2,7 +2,7 @@
 import type { Entropy, Millis } from "../../core/machine.ts";
 
 /** The first wait, and the least of all. */
-export const RETRY_FIRST: Millis = 1_000;
+const RETRY_FIRST: Millis = 1_000;
 /** The longest wait, unless configured (§5.2.3.4.3: "recommended 120 seconds"). */
 export const RETRY_LONGEST: Millis = 120_000;
 
