@@ -46,6 +46,6 @@ function sessionPlace(port: u32, vlan: u32): usize {
   return <usize>load<u32>(record, PORT_SESSION) + ((<usize>(vlan & 0xfff)) << 2);
 }
 
-export function isTrunk(kind: u32): bool {
+function isTrunk(kind: u32): bool {
   return (kind & 0xff) == PORT_TRUNK;
 }

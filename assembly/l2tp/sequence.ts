@@ -29,7 +29,7 @@ import { note } from "./sessions";
 /** The packet goes on now; after it what has become ready. */
 export const GO: i32 = 0;
 /** The packet was copied: it waits, or is ready behind others. */
-export const KEPT: i32 = -1;
+const KEPT: i32 = -1;
 
 /** Decides about an unnumbered packet. Returns GO, KEPT or a verdict. */
 export function unnumbered(session: usize, frame: usize, length: i32, mark: u32): i32 {

@@ -74,7 +74,7 @@ export function sessionRemove(number: u32): void {
 }
 
 /** The session with this number, or 0. */
-export function sessionAt(number: u32): usize {
+function sessionAt(number: u32): usize {
   if (!slabHas(ARENA_SESSIONS, number, ADDRESS_SHIFT)) return 0;
   return <usize>load<u32>(slabAt(ARENA_SESSIONS, number, ADDRESS_SHIFT));
 }
