@@ -12,7 +12,6 @@ import { VERDICT_TUNNEL_LIMIT, VERDICT_WRONG_PEER } from "../../assembly/layout/
 import { sameEndpoint, type Address, type Endpoint } from "../core/address.ts";
 import type { Entropy, Machine, Millis } from "../core/machine.ts";
 import { isEmpty, NOTHING } from "../membership/filter.ts";
-import { MergedMembership } from "../membership/merge.ts";
 import {
   AmtGateway,
   type GatewayInput,
@@ -23,7 +22,8 @@ import type { Candidate } from "../protocols/driad/candidates.ts";
 import { HoldDown } from "../protocols/driad/hold-down.ts";
 import { amtType, parseQuery } from "../wire/amt.ts";
 import type { GroupFilter } from "../wire/membership.ts";
-import { Seeker, type Contact, type SeekerHost } from "./seeker.ts";
+import { Party } from "./party.ts";
+import { Seeker, type SeekerHost } from "./seeker.ts";
 import { ANY_SOURCE } from "./source-router.ts";
 
 /** How long a tunnel without groups is kept, as while a listener changes from one to another. */
@@ -74,38 +74,6 @@ export interface RoamingOptions {
   readonly standing: boolean;
   /** Tunnels at once. */
   readonly tunnels: number;
-}
-
-/** A contact, with who uses or tries it. */
-class Party implements Contact {
-  relay: Endpoint | undefined;
-  state: GatewayState = "idle";
-  readonly users = new Set<Seeker>();
-  /** What its users want of each group, by slot. */
-  readonly memberships = new MergedMembership<number>();
-  started = false;
-  /** True once its relay has answered, until there is doubt. */
-  answers = false;
-  /** Its relay has set L: it takes no new gateways. */
-  full = false;
-  /** It has, or had, a report of ours: it must be left in order. */
-  reported = false;
-  /** Without users since LINGER before. */
-  endAt: Millis | undefined;
-  leaving = false;
-  /** Who is to speak with the same relay once this one has left. */
-  heir: Party | undefined;
-
-  constructor(
-    readonly candidate: Candidate,
-    readonly gateway: AmtGateway,
-  ) {}
-
-  /** True while some seeker's data comes from it. */
-  get inUse(): boolean {
-    for (const seeker of this.users) if (seeker.active === this) return true;
-    return false;
-  }
 }
 
 export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
@@ -242,7 +210,12 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
 
   /** Who is spoken with as this candidate says; one that is left is waited for. */
   #open(seeker: Seeker, candidate: Candidate, now: Millis): Party | undefined {
-    const known = this.#find(candidate.endpoint);
+    // At its endpoint, or as the relay that was found there.
+    const known = this.#find(
+      (party) =>
+        sameAs(candidate.endpoint, party.relay) ||
+        sameEndpoint(candidate.endpoint, party.candidate.endpoint),
+    );
     if (known !== undefined && !known.leaving) {
       known.users.add(seeker);
       known.endAt = undefined;
@@ -256,26 +229,29 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
       this.#out.push({ kind: "dropped", drop: VERDICT_TUNNEL_LIMIT, type: 0 });
       return undefined;
     }
-    // Asked for an Advertisement first, unless the record says that it need not be (D).
-    const { endpoint, discoveryOptional } = candidate;
-    const { entropy, quirks, ecn } = this.#options;
-    const where = discoveryOptional ? { relay: endpoint } : { discovery: endpoint };
-    const party = new Party(candidate, new AmtGateway({ entropy, quirks, ecn, ...where }));
+    const party = this.#newParty(candidate);
     party.users.add(seeker);
     if (known === undefined) this.#parties.add(party);
     else known.heir = party;
     return party;
   }
 
-  /** Who is spoken with at an endpoint, or as the relay that was found there. */
-  #find(endpoint: Endpoint): Party | undefined {
+  #newParty(candidate: Candidate): Party {
+    // Asked for an Advertisement first, unless the record says that it need not be (D).
+    const { endpoint, discoveryOptional } = candidate;
+    const { entropy, quirks, ecn } = this.#options;
+    const where = discoveryOptional ? { relay: endpoint } : { discovery: endpoint };
+    return new Party(candidate, new AmtGateway({ entropy, quirks, ecn, ...where }));
+  }
+
+  /** A party of this kind; rather one that is not about to end. */
+  #find(isIt: (party: Party) => boolean): Party | undefined {
     let leaving: Party | undefined;
-    for (const party of this.#parties)
-      for (const one of [party.relay, party.candidate.endpoint])
-        if (one !== undefined && sameEndpoint(one, endpoint)) {
-          if (!party.leaving) return party;
-          leaving ??= party;
-        }
+    for (const party of this.#parties) {
+      if (!isIt(party)) continue;
+      if (!party.leaving) return party;
+      leaving ??= party;
+    }
     return leaving;
   }
 
@@ -336,6 +312,15 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
     for (const other of this.#parties) if (other.heir === party) other.heir = undefined;
   }
 
+  /**
+   * A party has turned out to speak with a relay that is being left: it begins anew once that is
+   * done, for the relay would take it and the one that leaves for the same gateway.
+   */
+  #await(party: Party, leaving: Party, now: Millis): void {
+    leaving.heir ??= this.#newParty(party.candidate);
+    this.#merge(party, leaving.heir, now);
+  }
+
   /** A party has turned out to speak with the relay of another: the other one goes on for both. */
   #merge(party: Party, twin: Party, now: Millis): void {
     this.#parties.delete(party);
@@ -365,7 +350,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
     for (const party of this.#parties) {
       const { relay, candidate } = party;
       const asked = sameEndpoint(candidate.endpoint, from);
-      const related = relay !== undefined && sameEndpoint(relay, from);
+      const related = sameAs(from, relay);
       if (type === AMT_ADVERTISEMENT ? asked && !candidate.discoveryOptional : related)
         return party;
       if (asked || related) other ??= party;
@@ -410,6 +395,7 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
       switch (out.kind) {
         case "relay": {
           const twin = this.#twin(party, out.endpoint);
+          if (twin?.leaving) return this.#await(party, twin, now);
           if (twin !== undefined) return this.#merge(party, twin, now);
           this.#relate(party, out.endpoint);
           break;
@@ -440,13 +426,10 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
     this.#judge(party, now);
   }
 
-  /** Another party, not about to end, that speaks with this relay. */
+  /** Another party that speaks with this relay. */
   #twin(party: Party, relay: Endpoint | undefined): Party | undefined {
     if (relay === undefined || party.leaving) return undefined;
-    for (const other of this.#parties)
-      if (other !== party && !other.leaving && other.relay && sameEndpoint(other.relay, relay))
-        return other;
-    return undefined;
+    return this.#find((other) => other !== party && sameAs(relay, other.relay));
   }
 
   #relate(party: Party, relay: Endpoint | undefined): void {
@@ -485,6 +468,10 @@ export class RoamingGateway implements Machine<RoamingInput, RoamingOutput> {
       else if (party.relay !== undefined && seeker.holds(party.relay, now)) seeker.fail(party, now);
     }
   }
+}
+
+function sameAs(one: Endpoint, other: Endpoint | undefined): boolean {
+  return other !== undefined && sameEndpoint(one, other);
 }
 
 /** True for a Query with L set: its relay may have to shed load, or is about to end. */

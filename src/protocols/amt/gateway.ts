@@ -122,6 +122,8 @@ type Phase =
 interface PendingTeardown {
   readonly octets: Uint8Array;
   readonly to: Endpoint;
+  /** The endpoint of ours whose tunnel it ends. */
+  readonly gateway: Endpoint;
   readonly left: number;
   readonly at: Millis;
 }
@@ -342,9 +344,10 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
 
     if (view.misplacedFlags) this.#out.push({ kind: "quirk", quirk: "misplaced-flags" });
     if (cycle.moved(view)) this.#moved(cycle, this.#relay, now);
-    if (cycle.accept(view, query, now))
+    if (cycle.accept(view, query, now)) {
+      if (view.gateway !== undefined) this.#keep(this.#relay, view.gateway);
       this.#out.push({ kind: "query", family: cycle.family, query });
-    else this.#refused(now);
+    } else this.#refused(now);
     return undefined;
   }
 
@@ -401,17 +404,26 @@ export class AmtGateway implements Machine<GatewayInput, GatewayOutput> {
           other.reported = false;
       this.#out.push({ kind: "send", octets, to: relay });
       const left = last.robustness - 1;
-      if (left > 0) this.#teardowns.push({ octets, to: relay, left, at: now + TEARDOWN_REPEAT });
+      const at = now + TEARDOWN_REPEAT;
+      if (left > 0) this.#teardowns.push({ octets, to: relay, gateway: last.gateway, left, at });
     }
+  }
+
+  /** A tunnel is ours again that was to be ended: nothing more is said against it. */
+  #keep(relay: Endpoint, gateway: Endpoint): void {
+    this.#teardowns = this.#teardowns.filter(
+      (one) => !sameEndpoint(one.to, relay) || !sameEndpoint(one.gateway, gateway),
+    );
   }
 
   #repeatTeardowns(now: Millis): void {
     const due = this.#teardowns.filter(({ at }) => at <= now);
     if (due.length === 0) return;
     this.#teardowns = this.#teardowns.filter(({ at }) => at > now);
-    for (const { octets, to, left } of due) {
-      this.#out.push({ kind: "send", octets, to });
-      if (left > 1) this.#teardowns.push({ octets, to, left: left - 1, at: now + TEARDOWN_REPEAT });
+    for (const one of due) {
+      this.#out.push({ kind: "send", octets: one.octets, to: one.to });
+      if (one.left > 1)
+        this.#teardowns.push({ ...one, left: one.left - 1, at: now + TEARDOWN_REPEAT });
     }
   }
 

@@ -247,6 +247,22 @@ test("a changed address: Teardown with the old Query's values, then Updates with
   assert.deepEqual(saidOf(later, "teardown"), [teardown]);
 });
 
+test("an address that is ours again is torn down no more, though that was to be repeated", () => {
+  const gateway = found(7);
+  drive(gateway, 10_000);
+  const { first, at } = next(gateway, "request");
+  const moved = given(gateway, query(first.nonce, { robustness: 7, gateway: MOVED }), at);
+  assert.deepEqual(saidOf(moved, "teardown")[0]?.gateway, GATEWAY);
+  given(gateway, { kind: "rebound" }, at + 1_500);
+  const again = next(gateway, "request");
+  const back = given(gateway, query(again.first.nonce, { robustness: 7 }), again.at);
+  const named = [...back, ...drive(gateway, again.at + 20_000).map(({ out }) => out)];
+  assert.deepEqual(
+    saidOf(named, "teardown").map((one) => one.gateway),
+    Array(7).fill(MOVED),
+  );
+});
+
 test("a changed port is a changed address, an unchanged one is not", () => {
   const gateway = found();
   const { first, at } = next(gateway, "request");
