@@ -2,9 +2,13 @@
 import koffi from "koffi";
 import { test } from "node:test";
 import type { TestContext } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Address } from "../../src/core/address.ts";
 import { errnoName } from "../../src/os/errno.ts";
-import { readLink, setUp } from "../../src/os/link.ts";
+import { close } from "../../src/os/libc.ts";
+import { addAddress, readLink, setUp } from "../../src/os/link.ts";
 import { NLM_F_CREATE, attribute, netlink } from "../../src/os/netlink.ts";
+import { openUdp } from "../../src/os/udp.ts";
 
 const CLONE_NEWNET = 0x40000000;
 const RTM_NEWLINK = 16;
@@ -66,6 +70,21 @@ export function makeVeth(one: string, other: string): void {
   );
   setUp(one, true);
   setUp(other, true);
+}
+
+/** Gives the loopback IPv6 addresses; settles when sockets can be bound to each of them. */
+export async function addLoopback(addresses: readonly Address[]): Promise<void> {
+  for (const address of addresses) addAddress("lo", address, 128);
+  // A new address is tentative for a while.
+  for (const address of addresses)
+    for (const deadline = Date.now() + 30_000; ; await sleep(1)) {
+      try {
+        close(openUdp({ local: { address, port: 0 } }).fd);
+        break;
+      } catch (error) {
+        if (Date.now() > deadline) throw error;
+      }
+    }
 }
 
 /** Removes an interface; with one of a pair goes the other. */

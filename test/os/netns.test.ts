@@ -2,13 +2,7 @@ import assert from "node:assert/strict";
 import { readlinkSync } from "node:fs";
 import { OsError } from "../../src/core/errors.ts";
 import { close } from "../../src/os/libc.ts";
-import {
-  addAddress,
-  findLink,
-  readLink,
-  setMtu,
-  setUp,
-} from "../../src/os/link.ts";
+import { addAddress, findLink, readLink, setMtu, setUp } from "../../src/os/link.ts";
 import { inNetns, netnsPath } from "../../src/os/netns.ts";
 import { openTun, setCarrier } from "../../src/os/tun.ts";
 import { openUdp, readPathMtu } from "../../src/os/udp.ts";

@@ -5,12 +5,12 @@ import type { Family } from "../../src/core/address.ts";
 import { OsError } from "../../src/core/errors.ts";
 import { EAGAIN, EMSGSIZE } from "../../src/os/errno.ts";
 import { close, recvmmsg, sendTo } from "../../src/os/libc.ts";
-import { addAddress, setMtu } from "../../src/os/link.ts";
+import { setMtu } from "../../src/os/link.ts";
 import { openRawIp, type RawIpOptions } from "../../src/os/raw-ip.ts";
 import { encodeSockaddr } from "../../src/os/sockaddr.ts";
 import { openUdp } from "../../src/os/udp.ts";
 import { Messages } from "./messages.ts";
-import { enterNamespace, kernelTest } from "./namespace.ts";
+import { addLoopback, enterNamespace, kernelTest } from "./namespace.ts";
 
 enterNamespace();
 
@@ -19,8 +19,11 @@ const ENDS: Record<Family, [string, string]> = {
   6: ["2001:db8::1", "2001:db8::2"],
 };
 
-function pair(family: Family, options: Partial<RawIpOptions> = {}): [number, number] {
-  if (family === 6) for (const address of ENDS[6]) addAddress("lo", address, 128);
+async function pair(
+  family: Family,
+  options: Partial<RawIpOptions> = {},
+): Promise<[number, number]> {
+  if (family === 6) await addLoopback(ENDS[6]);
   const [one, two] = ENDS[family].map(
     (local) => openRawIp({ local, protocol: L2TP_PROTOCOL, ...options }).fd,
   );
@@ -33,8 +36,8 @@ for (const family of [4, 6] as const) {
 
   kernelTest(
     `a message over IPv${family} arrives at the address it is for, and at no other`,
-    () => {
-      const [one, two] = pair(family, { ttl: 7, tos: 0xb8, receiveBuffer: 1 << 20 });
+    async () => {
+      const [one, two] = await pair(family, { ttl: 7, tos: 0xb8, receiveBuffer: 1 << 20 });
       const payload = Buffer.from("\0\0\0\u0007frame");
       assert.equal(sendTo(one, payload, encodeSockaddr(to, 0)), payload.length);
       const room = new Messages().expect();
@@ -50,12 +53,12 @@ for (const family of [4, 6] as const) {
     },
   );
 
-  kernelTest(`over IPv${family} what is too long is refused with DF and cut without`, () => {
+  kernelTest(`over IPv${family} what is too long is refused with DF and cut without`, async () => {
     setMtu("lo", 1_500);
     const name = encodeSockaddr(to, 0);
     const long = Buffer.alloc(3_000, 7);
     for (const dontFragment of [true, false]) {
-      const [one, two] = pair(family, { dontFragment });
+      const [one, two] = await pair(family, { dontFragment });
       const sent = sendTo(one, long, name);
       const room = new Messages().expect();
       assert.equal(sent, dontFragment ? -EMSGSIZE : long.length);
@@ -77,9 +80,9 @@ kernelTest("an address that is not this host's is refused with a mend", () => {
 for (const family of [4, 6] as const)
   kernelTest(
     `datagrams over UDP/IPv${family} go without a checksum, with TTL and TOS, when asked`,
-    () => {
+    async () => {
       const [from, to] = ENDS[family];
-      if (family === 6) for (const address of ENDS[6]) addAddress("lo", address, 128);
+      if (family === 6) await addLoopback(ENDS[6]);
       // A raw socket sees the datagram as it is on the wire.
       const seen = openRawIp({ local: to, protocol: 17 });
       const open = (sendZeroChecksum: boolean) =>

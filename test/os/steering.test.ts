@@ -7,12 +7,11 @@ import { OsError } from "../../src/core/errors.ts";
 import { peerKey, spread, type Spread } from "../../src/core/spread.ts";
 import { EAGAIN } from "../../src/os/errno.ts";
 import { close, recv } from "../../src/os/libc.ts";
-import { addAddress } from "../../src/os/link.ts";
 import { openRawIp } from "../../src/os/raw-ip.ts";
 import { chooseLane, takeLane } from "../../src/os/steering.ts";
 import { openUdp, openUdpGroup, sendDatagram } from "../../src/os/udp.ts";
 import { seededEntropy } from "../sim/entropy.ts";
-import { enterNamespace, kernelTest } from "./namespace.ts";
+import { addLoopback, enterNamespace, kernelTest } from "./namespace.ts";
 
 enterNamespace();
 
@@ -64,21 +63,8 @@ async function peers(family: Family, random: Entropy, count: number): Promise<Ad
     (_, i): Address =>
       `2001:db8:${(1 + below(random, 65_535)).toString(16)}::${(2 + i).toString(16)}`,
   );
-  for (const address of [LOCAL[6], ...all]) addAddress("lo", address, 128);
-  for (const address of [LOCAL[6], ...all]) await usable(address);
+  await addLoopback([LOCAL[6], ...all]);
   return all;
-}
-
-/** Settles when sockets can be bound to a new IPv6 address. */
-async function usable(address: Address): Promise<void> {
-  for (const deadline = Date.now() + 30_000; ;) {
-    try {
-      return close(openUdp({ local: { address, port: 0 } }).fd);
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
 }
 
 function words(...values: readonly number[]): Buffer {
