@@ -45,7 +45,8 @@ export function addFlags(command: Command, shape: Shape): void {
     const doc = docOf(shape.fields, key);
     const flag = flagOf(shape.fields, key);
     if (doc.positional) {
-      command.argument(`<${doc.takes}>`, doc.help);
+      // Whether it is there, the check tells together with what else is wrong.
+      command.argument(`[${doc.takes}]`, doc.help).usage(`[options] <${doc.takes}>`);
       continue;
     }
     const spelled = doc.short === undefined ? flag : `-${doc.short}, ${flag}`;

@@ -100,7 +100,11 @@ test("wrong usage ends with code 2 and one clear line for each mistake", async (
       /^culvert: --local: expected .*, got "x"\nculvert: expected at least one of --tun, --tap, --downstream, got none\nculvert: --discovery: expected at most one of --relay and --discovery, got .*\nculvert: see 'culvert gateway --help'\n$/,
     ],
     [["receive", "239.1.1.1:5000", "--relay", "192.0.2.1"], /^culvert: URL: expected amt:\/\//],
-    [["receive"], /^culvert: missing required argument 'URL'/],
+    [["receive"], /^culvert: URL: expected amt:.*, got nothing/],
+    [
+      ["receive", "--dns", "amt://192.0.2.7@232.1.1.1:5000"],
+      /^culvert: URL: expected amt:.*, got nothing\nculvert: --dns: expected .*, got "amt:/,
+    ],
     [
       ["l2tp", "add", "tunel"],
       /^culvert: expected one of add tunnel, .*; did you mean "add tunnel"/,
