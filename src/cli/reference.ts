@@ -10,6 +10,7 @@ import { l2tpChange, l2tpSession, l2tpSettings, l2tpTunnel } from "../config/l2t
 import { spellWord } from "../config/l2tp-command.ts";
 import type { Shape, System } from "../config/system.ts";
 import { SYSTEMS } from "../config/systems.ts";
+import { MEANINGS } from "../metrics/meanings.ts";
 import { SERVICE_COUNTERS, SESSION_COUNTERS, totalName } from "../metrics/l2tp.ts";
 import { CONTROL_VERSION } from "../runtime/control.ts";
 import { COMMANDS } from "./commands.ts";
@@ -142,6 +143,16 @@ function l2tpParts(): string[] {
     markdownTable(
       ["Key", "If left out", "Meaning"],
       rows(l2tpSettings).map(([key, , presence, what]) => [key!, presence!, what!]),
+    ),
+    "## Counters",
+    "As `culvert status` and its `--json` have them, beside the drops; `--prometheus` calls them" +
+      " `culvert_NAME_total`. `amt_TYPE_accepted` counts the AMT messages of a type that were obeyed, and" +
+      " `amt_quirk_NAME` how often a deployed peer's way was followed.",
+    markdownTable(
+      ["Counter", "Counts"],
+      Object.entries(MEANINGS)
+        .filter(([name]) => !name.startsWith("l2tp_"))
+        .map(([name, what]) => [`\`${name}\``, what]),
     ),
     "## L2TP counters",
     "`culvert status --json` and `culvert l2tp --json show` have them below `statistics` of a session, and" +

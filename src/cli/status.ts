@@ -1,6 +1,6 @@
 /** `culvert status`: asks the running daemons what they are doing. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { asksAll } from "../config/common.ts";
 import { OsError } from "../core/errors.ts";
 import { askStatus, runtimeFolders, socketsIn, type DaemonStatus } from "../runtime/control.ts";
@@ -15,6 +15,7 @@ import {
 } from "./exit.ts";
 import { addFlags, readFlags } from "./flags.ts";
 import { say } from "./say.ts";
+import { prometheusText } from "./status-prometheus.ts";
 import { statusText } from "./status-text.ts";
 
 /** Time between two pictures of --watch. */
@@ -24,29 +25,39 @@ export function define(command: Command, done: (code: ExitCode) => void): void {
   addFlags(command, asksAll);
   command
     .option("--json", "print a JSON array of the services' states")
+    .addOption(
+      new Option(
+        "--prometheus",
+        "print the counters in Prometheus' text format, as for node_exporter's textfile collector",
+      ).conflicts(["json", "watch"]),
+    )
     .option("--watch", "print it anew every second, until interrupted")
-    .action(async (flags: { json?: true; watch?: true }) => {
+    .action(async (flags: { json?: true; prometheus?: true; watch?: true }) => {
       const { control } = readFlags(command, asksAll) as { control?: string };
-      if (flags.watch) await watch(control, flags.json === true);
-      else print(await ask(control), flags.json === true, "");
+      const text = flags.json ? jsonText : flags.prometheus ? prometheusText : tableText;
+      if (flags.watch) await watch(control, text, flags.json === true);
+      else say(text(await ask(control)));
       done(EXIT_FINE);
     });
 }
 
-async function watch(control: string | undefined, json: boolean): Promise<never> {
+type StatusText = (daemons: readonly DaemonStatus[]) => string;
+
+async function watch(control: string | undefined, text: StatusText, json: boolean): Promise<never> {
   // The cursor goes home and what is below is cleared, so that nothing flickers.
   const home = process.stdout.isTTY && !json ? "\x1b[H\x1b[J" : "";
   for (;;) {
-    print(await ask(control), json, home);
+    say(home + text(await ask(control)));
     await sleep(WATCH_INTERVAL);
   }
 }
 
-function print(daemons: readonly DaemonStatus[], json: boolean, before: string): void {
-  const text = json
-    ? JSON.stringify(daemons.flatMap((daemon) => daemon.services))
-    : statusText(daemons).join("\n");
-  say(`${before}${text}\n`);
+function jsonText(daemons: readonly DaemonStatus[]): string {
+  return `${JSON.stringify(daemons.flatMap((daemon) => daemon.services))}\n`;
+}
+
+function tableText(daemons: readonly DaemonStatus[]): string {
+  return `${statusText(daemons).join("\n")}\n`;
 }
 
 /** The state of the daemon at `control`, or of all that this user can ask. */

@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { test } from "node:test";
 import { durationText, numberText, table } from "../../src/cli/table.ts";
+import { readExposition } from "../metrics/exposition.ts";
 import { Host } from "./command.ts";
 
 const RELAY = ["relay", "--local", "192.0.2.1", "--ingress", "eth1"];
@@ -49,6 +50,22 @@ test("status --json prints the array of services that the daemons gave", async (
   assert.equal(services.length, 1);
   assert.equal(services[0]?.role, "relay");
   assert.deepEqual(services[0]?.drops, { lane: { "no-route": 7 } });
+});
+
+test("status --prometheus prints every daemon's counters and drops, each series once", async (t) => {
+  const host = new Host(t);
+  const relays = [await host.serving(RELAY), await host.serving(RELAY)];
+  const { code, stdout } = await host.run(["status", "--prometheus"]);
+  assert.equal(code, 0);
+  const dropped = readExposition(stdout).get("culvert_dropped_total")!.values;
+  for (const { child } of relays) {
+    const pid = `${child.pid}`;
+    const labels = { service: "relay", role: "relay", pid, stage: "lane", reason: "no-route" };
+    assert.equal(dropped.get(JSON.stringify(labels)), 7);
+  }
+  const both = await host.run(["status", "--prometheus", "--watch"]);
+  assert.equal(both.code, 2);
+  assert.match(both.stderr, /'--prometheus' cannot be used with option '--watch'/);
 });
 
 test("status --watch prints again until its daemon is gone, then ends with code 3", async (t) => {
