@@ -43,6 +43,7 @@ import { createReferenceEngine } from "../../src/engine/reference/engine.ts";
 import type { Case, Suite } from "../harness.ts";
 import { ratio, sideBySide, type Figure } from "../result.ts";
 import { LENGTHS, datagram, noise } from "./packets.ts";
+import { trains } from "./trains.ts";
 
 const ENTRIES = [1, 1_000, 100_000, 1_000_000] as const;
 /** Lookups in a run: whole batches, of more keys than a cache near the core holds. */
@@ -104,6 +105,7 @@ function coreCases(simd: boolean): Case[] {
     ...ENTRIES.flatMap((entries) => coreLookups(module, entries)),
     coreRing(module),
     ...GATEWAYS.map((gateways) => replication(module, gateways)),
+    ...trains(module),
   ];
 }
 
