@@ -1,5 +1,6 @@
 // The Internet checksum (RFC 1071). The one's complement sum does not care about octet order, so
 // words are summed as they lie in memory and the result is swapped once, at the end.
+import { copyOctets } from "./octets";
 
 /** Folds a sum of 16-bit words to 16 bits. */
 export function fold(sum: u64): u32 {
@@ -23,37 +24,58 @@ export function sumWords(start: usize, length: usize): u32 {
   const end = start + length;
   let sum: u64 = 0;
   if (ASC_FEATURE_SIMD) {
-    while (start + 64 <= end) {
-      // Lanes hold 32 bits: 32,768 additions of two words each cannot overflow one.
-      const stop = start + 64 * min<usize>((end - start) / 64, 8192);
-      let a = i32x4.splat(0);
-      let b = i32x4.splat(0);
-      let c = i32x4.splat(0);
-      let d = i32x4.splat(0);
-      for (; start < stop; start += 64) {
-        a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(v128.load(start)));
-        b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(v128.load(start, 16)));
-        c = i32x4.add(c, i32x4.extadd_pairwise_i16x8_u(v128.load(start, 32)));
-        d = i32x4.add(d, i32x4.extadd_pairwise_i16x8_u(v128.load(start, 48)));
-      }
-      sum += sumLanes(a) + sumLanes(b) + sumLanes(c) + sumLanes(d);
+    // Two sums each of whole lanes, and of their upper halves: see `sumLanes`.
+    let a = i64x2.splat(0);
+    let aUpper = a;
+    let b = a;
+    let bUpper = a;
+    for (; start + 64 <= end; start += 64) {
+      const one = v128.load(start);
+      const two = v128.load(start, 16);
+      const three = v128.load(start, 32);
+      const four = v128.load(start, 48);
+      a = i64x2.add(i64x2.add(a, one), three);
+      b = i64x2.add(i64x2.add(b, two), four);
+      aUpper = i64x2.add(i64x2.add(aUpper, i64x2.shr_u(one, 32)), i64x2.shr_u(three, 32));
+      bUpper = i64x2.add(i64x2.add(bUpper, i64x2.shr_u(two, 32)), i64x2.shr_u(four, 32));
     }
+    for (; start + 16 <= end; start += 16) {
+      const one = v128.load(start);
+      a = i64x2.add(a, one);
+      aUpper = i64x2.add(aUpper, i64x2.shr_u(one, 32));
+    }
+    sum = sumLanes(i64x2.add(a, b), i64x2.add(aUpper, bUpper));
+  } else {
+    for (; start + 16 <= end; start += 16)
+      sum +=
+        <u64>load<u32>(start) +
+        <u64>load<u32>(start, 4) +
+        <u64>load<u32>(start, 8) +
+        <u64>load<u32>(start, 12);
   }
-  for (; start + 16 <= end; start += 16)
-    sum +=
-      <u64>load<u32>(start) +
-      <u64>load<u32>(start, 4) +
-      <u64>load<u32>(start, 8) +
-      <u64>load<u32>(start, 12);
-  for (; start + 2 <= end; start += 2) sum += load<u16>(start);
-  if (start < end) sum += load<u8>(start);
+  if (length & 8) {
+    sum += <u64>load<u32>(start) + <u64>load<u32>(start, 4);
+    start += 8;
+  }
+  if (length & 4) {
+    sum += load<u32>(start);
+    start += 4;
+  }
+  if (length & 2) {
+    sum += load<u16>(start);
+    start += 2;
+  }
+  if (length & 1) sum += load<u8>(start);
   return fold(sum);
 }
 
-/** The sum of four 32-bit lanes. */
-function sumLanes(lanes: v128): u64 {
-  const pairs = i64x2.add(i64x2.extend_low_i32x4_u(lanes), i64x2.extend_high_i32x4_u(lanes));
-  return i64x2.extract_lane(pairs, 0) + i64x2.extract_lane(pairs, 1);
+/**
+ * The sum of the 32-bit words of which `whole` holds the sums of pairs, modulo 2^64, and `upper` those
+ * of the second word of each pair: what the first words come to follows from both.
+ */
+function sumLanes(whole: v128, upper: v128): u64 {
+  const all = i64x2.add(i64x2.sub(whole, i64x2.shl(upper, 32)), upper);
+  return i64x2.extract_lane(all, 0) + i64x2.extract_lane(all, 1);
 }
 
 /**
@@ -61,23 +83,29 @@ function sumLanes(lanes: v128): u64 {
  * `sumWords` does.
  */
 export function copyWords(to: usize, from: usize, length: usize): u32 {
-  const end = from + length;
-  let sum: u64 = 0;
   if (ASC_FEATURE_SIMD) {
-    let a = i32x4.splat(0);
-    let b = i32x4.splat(0);
+    const end = from + length;
+    let a = i64x2.splat(0);
+    let aUpper = a;
+    let b = a;
+    let bUpper = a;
     for (; from + 32 <= end; from += 32, to += 32) {
       const one = v128.load(from);
       const two = v128.load(from, 16);
       v128.store(to, one);
       v128.store(to, two, 16);
-      a = i32x4.add(a, i32x4.extadd_pairwise_i16x8_u(one));
-      b = i32x4.add(b, i32x4.extadd_pairwise_i16x8_u(two));
+      a = i64x2.add(a, one);
+      b = i64x2.add(b, two);
+      aUpper = i64x2.add(aUpper, i64x2.shr_u(one, 32));
+      bUpper = i64x2.add(bUpper, i64x2.shr_u(two, 32));
     }
-    sum = sumLanes(a) + sumLanes(b);
+    const sum = sumLanes(i64x2.add(a, b), i64x2.add(aUpper, bUpper));
+    const rest = end - from;
+    copyOctets(to, from, rest);
+    return fold(sum + sumWords(from, rest));
   }
-  memory.copy(to, from, end - from);
-  return fold(sum + sumWords(from, end - from));
+  memory.copy(to, from, length);
+  return sumWords(from, length);
 }
 
 /**

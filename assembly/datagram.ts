@@ -30,7 +30,7 @@ import {
   VERDICT_NOT_MULTICAST,
   VERDICT_TRUNCATED,
 } from "./layout/verdict";
-import { sumWords, updateChecksum } from "./checksum";
+import { fold, sumWords, updateChecksum } from "./checksum";
 
 /** A 16-bit number in network order. */
 export function be16(address: usize): u32 {
@@ -69,13 +69,25 @@ function checkIpv4(packet: usize, room: i32, tooLong: i32): i32 {
   const length = <i32>be16(packet + IPV4_TOTAL_LENGTH);
   if (header < IPV4_HEADER || length < header) return -VERDICT_INNER_LENGTH;
   if (length > room) return -tooLong;
-  if (sumWords(packet, header) != 0xffff) return -VERDICT_INNER_CHECKSUM;
+  if (sumIpv4(packet, header) != 0xffff) return -VERDICT_INNER_CHECKSUM;
   const group = bswap<u32>(load<u32>(packet, IPV4_DESTINATION));
   if (group >> 28 != 0xe) return -VERDICT_NOT_MULTICAST;
   if (group >> 8 == 0xe00000) return -VERDICT_LINK_SCOPE;
   const source = load<u8>(packet, IPV4_SOURCE);
   if (source == 0 || source >= 224) return -VERDICT_BAD_SOURCE;
   return length;
+}
+
+/** The folded sum of an IPv4 header of `header` octets: 0xffff when its checksum is right. */
+export function sumIpv4(packet: usize, header: u32): u32 {
+  if (header != IPV4_HEADER) return sumWords(packet, header);
+  return fold(
+    <u64>load<u32>(packet) +
+      load<u32>(packet, 4) +
+      load<u32>(packet, 8) +
+      load<u32>(packet, 12) +
+      load<u32>(packet, 16),
+  );
 }
 
 function checkIpv6(packet: usize, room: i32, tooLong: i32): i32 {

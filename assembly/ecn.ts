@@ -6,7 +6,7 @@ import { tally } from "./counters";
 import { ecnOf, setEcn } from "./datagram";
 
 // Values of the ECN field (RFC 3168 §5).
-const ECN_NOT = 0;
+export const ECN_NOT: u32 = 0;
 const ECN_1 = 1;
 const ECN_CE = 3;
 

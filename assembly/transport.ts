@@ -45,9 +45,12 @@ export function udpSum(packet: usize, udp: usize, length: i32): u32 {
   return pseudoSum(packet, PROTOCOL_UDP, length, sumWords(udp, length));
 }
 
-/** Likewise of TCP. */
-export function tcpSum(packet: usize, tcp: usize, length: i32): u32 {
-  return pseudoSum(packet, PROTOCOL_TCP, length, sumWords(tcp, length));
+/**
+ * Likewise of TCP or UDP whose `length` octets come right behind the datagram's addresses: all from
+ * `addresses` to `end` is summed at once.
+ */
+export function sumBehindAddresses(addresses: usize, end: usize, length: i32, protocol: u32): u32 {
+  return fold(<u64>sumWords(addresses, end - addresses) + swap16(protocol) + swap16(length));
 }
 
 /** The sum over the pseudo-header alone plus `own`, a sum in the host's order. */

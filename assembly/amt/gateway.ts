@@ -64,14 +64,15 @@ import { decapsulate, messageType } from "./data";
 import { putMessage, rxAncillary, rxLength, rxName, rxPacket } from "../batch";
 import { puntMessage } from "./control";
 import { count, tallied, tally } from "../counters";
-import { be16, isIpv4, keyOf, udpHeaders } from "../datagram";
-import { receivedEcn, takeEcn } from "../ecn";
+import { be16, ecnOf, isIpv4, keyOf, udpHeaders } from "../datagram";
+import { ECN_NOT, receivedEcn, takeEcn } from "../ecn";
 import {
   deliveryAdd,
   deliveryBegin,
   deliveryEnd,
   deliveryHasRoom,
   deliveryJoins,
+  deliveryJoinsTrain,
   deliveryPrefix,
 } from "../offload/delivery";
 import { hearRelay, isRelay } from "./relays";
@@ -131,6 +132,8 @@ function takeMore(): u32 {
       count(STAGE_CONTROL, STAGE_RECEIVED, 1);
       count(STAGE_CONTROL, verdict, 1);
       octet += size;
+      // A segment that becomes one with those before it shares what was decided about them.
+      if (sharer >= 0) octet += size * share(start + octet, start + length, size);
     } while (octet < length && hasRoom());
     if (octet >= length) {
       message++;
@@ -159,8 +162,27 @@ function segmentSize(region: usize, message: u32, length: i32): i32 {
   return size > 0 ? size : max(length, 1);
 }
 
+// The relay of the last datagram, if what was decided about that one holds for any that becomes one
+// super-packet with it; else negative.
+let sharer: i32 = -1;
+
+/**
+ * Delivers those of a train's segments from `at` to `end`, of `size` octets each, that become one with
+ * the one before. Returns how many.
+ */
+function share(at: usize, end: usize, size: i32): u32 {
+  const joined = deliveryJoinsTrain(at, end, size, AMT_DATA_DATAGRAM, 0);
+  count(STAGE_CONTROL, STAGE_RECEIVED, joined);
+  count(STAGE_CONTROL, VERDICT_FORWARDED, joined);
+  count(STAGE_EGRESS, STAGE_RECEIVED, joined);
+  hearRelay(sharer, joined);
+  tally(TALLY_DELIVERED, joined);
+  return joined;
+}
+
 /** Decides about one datagram; a wanted one is delivered to every member of its route. */
 function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32): i32 {
+  sharer = -1;
   if (messageType(message, room) != AMT_DATA) return puntMessage(region, i, message, room, false);
   const length = decapsulate(message, room);
   if (length < 0) return -length;
@@ -172,7 +194,7 @@ function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32
   // From the relay that was asked for it (RFC 7450 §5.2.3.6).
   const relay = routeRelay(route);
   if (!isRelay(relay, rxName(region, i))) return VERDICT_NOT_RELAY;
-  hearRelay(relay);
+  hearRelay(relay, 1);
   if (!takeEcn(packet, outerEcn)) return VERDICT_ECN;
   if (load<u32>(ARENA_CONFIG, CONFIG_SINK) == SINK_PAYLOAD) return deliverPayload(packet, length);
   if (!admit()) return VERDICT_STOPPED;
@@ -181,21 +203,28 @@ function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32
   const links = load<u32>(ARENA_CONFIG, CONFIG_LINKS);
   for (let place: u32 = 0, members = routeCount(route); place < members; place++) {
     const member = load<u32>(list + ((<usize>place) << 2));
-    if (member == MEMBER_DEVICE) deliver(packet, length);
-    else if (member <= links) noteCopy(packet, length, member);
+    if (member != MEMBER_DEVICE) {
+      if (member <= links) noteCopy(packet, length, member);
+    } else if (deliver(packet, length)) {
+      // Its mark was, or has become, that of the outer header, or there is none to take over; and
+      // there is no limit that ends the delivery.
+      const alike = outerEcn == ECN_NOT || outerEcn == ecnOf(packet);
+      if (alike && !load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT)) sharer = relay;
+    }
   }
   return VERDICT_FORWARDED;
 }
 
 /**
  * Lays a datagram out for the device, after what the device wants before it. Segments of one flow
- * become a super-packet, unless links need the datagrams as they came.
+ * become a super-packet, unless links need the datagrams as they came: true where that may be.
  */
-function deliver(packet: usize, length: i32): void {
+function deliver(packet: usize, length: i32): bool {
   count(STAGE_EGRESS, STAGE_RECEIVED, 1);
-  const joined = load<u32>(ARENA_CONFIG, CONFIG_SINK_USO) && !load<u32>(ARENA_CONFIG, CONFIG_LINKS);
-  const ip = joined ? 0 : -1;
-  if (deliveryJoins(packet, length, ip)) return;
+  const joins =
+    load<u32>(ARENA_CONFIG, CONFIG_SINK_USO) != 0 && !load<u32>(ARENA_CONFIG, CONFIG_LINKS);
+  const ip = joins ? 0 : -1;
+  if (deliveryJoins(packet, length, ip)) return true;
   const sink = load<u32>(ARENA_CONFIG, CONFIG_SINK);
   const prefix = deliveryPrefix();
   let vnet = 0;
@@ -210,6 +239,7 @@ function deliver(packet: usize, length: i32): void {
     link = ETHERNET_LENGTH;
   }
   deliveryAdd(vnet + link, link, packet, length, ip, false, true);
+  return joins;
 }
 
 /** Ethernet header of a packet on a TAP device. */

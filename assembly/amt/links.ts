@@ -46,6 +46,7 @@ import { putMessage } from "../batch";
 import { count, tally } from "../counters";
 import { be16, hasHops, ipv4HeaderLength, isIpv4, keyOf, storeBe16, takeHop } from "../datagram";
 import { endsBeyond, mustStayWhole, show, unnoted } from "./fit";
+import { copyOctets } from "../octets";
 import { putFragmentHeader } from "./pieces";
 import { TUNNEL_LENGTH, tunnelAt } from "./routes";
 
@@ -128,7 +129,7 @@ function layFragment(packet: usize, before: u32, record: usize, length: i32, at:
   const more = header + before + <u32>rest < be16(packet + IPV4_TOTAL_LENGTH);
   const frame = ARENA_TX + TX_HEADS + ((<usize>at) << TX_HEAD_SHIFT);
   putGroupAddress(frame, packet);
-  memory.copy(frame + STATION_LENGTH, record + SOCKADDR_LL_ADDRESS, STATION_LENGTH);
+  copyOctets(frame + STATION_LENGTH, record + SOCKADDR_LL_ADDRESS, STATION_LENGTH);
   putFragmentHeader(packet, before, more, frame + ETHERNET_LENGTH, length);
   takeHop(frame + ETHERNET_LENGTH);
   const nameLength = load<u32>(record, TUNNEL_LENGTH);
@@ -143,8 +144,8 @@ function layFragment(packet: usize, before: u32, record: usize, length: i32, at:
 function putFrameHead(frame: usize, packet: usize, station: usize): usize {
   const head: usize = isIpv4(packet) ? IPV4_SOURCE : IPV6_SOURCE;
   putGroupAddress(frame, packet);
-  memory.copy(frame + STATION_LENGTH, station, STATION_LENGTH);
-  memory.copy(frame + ETHERNET_LENGTH, packet, head);
+  copyOctets(frame + STATION_LENGTH, station, STATION_LENGTH);
+  copyOctets(frame + ETHERNET_LENGTH, packet, head);
   takeHop(frame + ETHERNET_LENGTH);
   return head;
 }

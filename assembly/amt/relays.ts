@@ -20,10 +20,10 @@ export function isRelay(relay: u32, name: usize): bool {
   );
 }
 
-/** Notes a datagram from a relay for which `isRelay` was true. */
-export function hearRelay(relay: u32): void {
+/** Notes datagrams from a relay for which `isRelay` was true. */
+export function hearRelay(relay: u32, datagrams: u32): void {
   const heard = ARENA_HEARD + ((<usize>relay) << 2);
-  store<u32>(heard, load<u32>(heard) + 1);
+  store<u32>(heard, load<u32>(heard) + datagrams);
 }
 
 function relayAt(relay: u32): usize {

@@ -27,6 +27,7 @@ import {
 import { IPV4_HEADER } from "../layout/ip";
 import { VERDICT_L2TP_HEADER, VERDICT_L2TP_VERSION, VERDICT_TRUNCATED } from "../layout/verdict";
 import { be16, ipv4HeaderLength, storeBe16 } from "../datagram";
+import { copyOctets } from "../octets";
 
 const NUMBER_V3: u32 = 0xffffff; // RFC 3931 §4.6
 const SEQUENCE_OCTETS: u32 = 4; // Ns and Nr of version 2
@@ -56,10 +57,10 @@ export function putHeader(session: usize, frame: usize, length: u32, mark: u32):
   const size = <usize>headerLength(session);
   const at = frame - size;
   if (size == header) {
-    memory.copy(at, prepared, header);
+    copyOctets(at, prepared, header);
   } else {
-    memory.copy(at, prepared, place);
-    memory.copy(at + place, prepared + place + SEQUENCE_OCTETS, size - place);
+    copyOctets(at, prepared, place);
+    copyOctets(at + place, prepared + place + SEQUENCE_OCTETS, size - place);
     store<u8>(at, load<u8>(at) & ~S_V2);
   }
   if (load<u16>(session, SESSION_VERSION) == L2TP_V2) {

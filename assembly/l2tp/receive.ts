@@ -87,6 +87,7 @@ import {
 } from "../layout/verdict";
 import { rxAncillary, rxLength, rxName, rxNameLength, rxPacket } from "../batch";
 import { count } from "../counters";
+import { ecnOf } from "../datagram";
 import { receivedEcn, takeEcn } from "../ecn";
 import {
   deliveryAdd,
@@ -95,6 +96,7 @@ import {
   deliveryEnd,
   deliveryHasRoom,
   deliveryJoins,
+  deliveryJoinsTrain,
   deliveryPrefix,
 } from "../offload/delivery";
 import { puntFrom } from "../punt";
@@ -128,6 +130,7 @@ let frame: usize = 0;
 let frameLength: i32 = 0;
 let frameMark: u32 = 0;
 let frameSession: usize = 0;
+let frameIp: i32 = -1; // octets before its IP header, if it may become part of a super-packet
 
 /**
  * Writes the next frames to the transmit region, all for the port at CURSOR_PORT, and returns how
@@ -140,6 +143,7 @@ export function l2tpReceiveFill(): u32 {
     if (frame) {
       if (!place()) break;
       frame = 0;
+      if (sharedHead && frameIp >= 0) share();
       continue;
     }
     const slot = firstReady();
@@ -175,9 +179,38 @@ let messageEcn: u32 = 0;
 let lastSession: usize = 0;
 let lastVersion: u32 = 0;
 let lastId: u32 = 0;
+let isShared: bool = false; // what `open` decides holds for others with the same headers, too
+
+// Octets before the frame of the datagram before, if what was decided about that one holds for any
+// that follows it in the message with the same octets there, and becomes one super-packet with it.
+let sharedHead: i32 = 0;
+
+/** Delivers those of the message's next datagrams that become one with the one before. */
+function share(): void {
+  const octet = load<i32>(ARENA_CURSOR, CURSOR_OCTET);
+  if (!octet) return; // that one was its message's last
+  const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
+  const message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
+  const start = rxPacket(region, message);
+  const end = start + rxLength(region, message);
+  const joined = deliveryJoinsTrain(start + octet, end, segmentSize, sharedHead, frameIp);
+  note(frameSession, SESSION_HEARD, joined);
+  count(STAGE_CONTROL, STAGE_RECEIVED, joined);
+  count(STAGE_CONTROL, VERDICT_FORWARDED, joined);
+  noteDelivered(joined);
+  advance(region, message, octet + <i32>joined * segmentSize);
+}
+
+/** Goes on to octet `octet` of a message, or to the next message. */
+function advance(region: usize, message: u32, octet: i32): void {
+  const done = octet >= rxLength(region, message);
+  store<u32>(ARENA_CURSOR, done ? message + 1 : message, CURSOR_MESSAGE);
+  store<i32>(ARENA_CURSOR, done ? 0 : octet, CURSOR_OCTET);
+}
 
 /** Decides about the batch's next datagram. False when there is none. */
 function nextDatagram(): bool {
+  sharedHead = 0;
   const message = load<u32>(ARENA_CURSOR, CURSOR_MESSAGE);
   if (message >= load<u32>(ARENA_CURSOR, CURSOR_COUNT)) return false;
   const region = <usize>load<u32>(ARENA_CURSOR, CURSOR_REGION);
@@ -194,9 +227,7 @@ function nextDatagram(): bool {
   const verdict = datagram(region, message, at, min(segmentSize, rest));
   count(STAGE_CONTROL, STAGE_RECEIVED, 1);
   count(STAGE_CONTROL, verdict, 1);
-  const done = segmentSize >= rest;
-  store<u32>(ARENA_CURSOR, done ? message + 1 : message, CURSOR_MESSAGE);
-  store<i32>(ARENA_CURSOR, done ? 0 : octet + segmentSize, CURSOR_OCTET);
+  advance(region, message, octet + segmentSize);
   return true;
 }
 
@@ -217,7 +248,9 @@ function datagram(region: usize, i: u32, at: usize, length: i32): i32 {
   }
   if (!lastSession) return VERDICT_L2TP_SESSION;
   note(lastSession, SESSION_HEARD, 1);
-  return open(lastSession, messageEcn);
+  const verdict = open(lastSession, messageEcn);
+  if (frame && isShared && frame + frameLength == at + length) sharedHead = <i32>(frame - at);
+  return verdict;
 }
 
 /** The session of a datagram that `readHeader` has read, or 0. */
@@ -283,9 +316,12 @@ function open(session: usize, ecn: u32): i32 {
     return VERDICT_L2TP_PAYLOAD;
   }
   if (portKind(load<u32>(session, SESSION_DEVICE)) == PORT_NONE) return VERDICT_L2TP_DEVICE;
+  // A number is another one each time. A mark is the same if it was, or has become, that of the outer header.
+  isShared = !hasNumber;
   if (ecn) {
     const inner = innerDatagram(pseudowire, at, length);
     if (inner && !takeEcn(inner, ecn)) return VERDICT_ECN;
+    if (inner && ecnOf(inner) != ecn) isShared = false;
   }
   const verdict = hasNumber
     ? numbered(session, number, at, length, mark)
@@ -325,13 +361,18 @@ function place(): bool {
     setVlan(frame, load<u16>(frameSession, SESSION_VLAN));
   const tcp = (kind & PORT_TSO) != 0;
   const udp = (kind & PORT_USO) != 0;
-  const ip = tcp || udp ? datagramAt() : -1;
-  note(frameSession, SESSION_RX_PACKETS, 1);
-  note(frameSession, SESSION_RX_OCTETS, frameLength);
-  count(STAGE_EGRESS, STAGE_RECEIVED, 1);
-  if (!deliveryJoins(frame, frameLength, ip))
-    deliveryAdd(putPrefix(kind), 0, frame, frameLength, ip, tcp, udp);
+  frameIp = tcp || udp ? datagramAt() : -1;
+  noteDelivered(1);
+  if (!deliveryJoins(frame, frameLength, frameIp))
+    deliveryAdd(putPrefix(kind), 0, frame, frameLength, frameIp, tcp, udp);
   return true;
+}
+
+/** Counts frames of `frameLength` octets for the device. */
+function noteDelivered(frames: u32): void {
+  note(frameSession, SESSION_RX_PACKETS, frames);
+  note(frameSession, SESSION_RX_OCTETS, frames * frameLength);
+  count(STAGE_EGRESS, STAGE_RECEIVED, frames);
 }
 
 /** What the device wants before the frame. Returns its length. */

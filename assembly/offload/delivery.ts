@@ -20,6 +20,7 @@ import {
   MMSGHDR_SHIFT,
 } from "../layout/system";
 import { absolute, putMessageHeader } from "../batch";
+import { sameOctets } from "../octets";
 import { groupBegin, groupEnd, groupFinish, groupJoins, groupPayload } from "./group";
 
 // The messages made so far, their iovecs, and the first iovec of the last message.
@@ -52,10 +53,24 @@ export function deliveryHasRoom(): bool {
 export function deliveryJoins(frame: usize, length: i32, ip: i32): bool {
   if (messages == 0 || !groupJoins(frame, length, ip)) return false;
   putVector(frame + groupPayload(), length - groupPayload());
-  const row = rowAt(messages - 1);
-  store<u32>(row, load<u32>(row, TX_SEGMENTS) + 1, TX_SEGMENTS);
-  store<u32>(row, load<u32>(row, TX_LENGTHS) + length, TX_LENGTHS);
+  noteJoined(1, length);
   return true;
+}
+
+/**
+ * Makes part of the last message as many as can be of the segments that follow a frame of it in a
+ * train: each of `step` octets, from `at` to `end` at most, of which `head` octets must be as they are
+ * in the segment before and the rest is a frame as for `deliveryJoins`. Returns how many.
+ */
+export function deliveryJoinsTrain(at: usize, end: usize, step: i32, head: i32, ip: i32): u32 {
+  let joined: u32 = 0;
+  const length = step - head;
+  for (; at + step <= end && deliveryHasRoom(); at += step, joined++) {
+    if (!sameOctets(at, at - step, head) || !groupJoins(at + head, length, ip)) break;
+    putVector(at + head + groupPayload(), length - groupPayload());
+  }
+  if (joined) noteJoined(joined, length);
+  return joined;
 }
 
 /** Where what precedes the next message's frame is to be written, a virtio_net_hdr first. */
@@ -105,6 +120,13 @@ function finish(): void {
   groupEnd();
   const message = ARENA_TX + TX_HEADERS + ((<usize>last) << MMSGHDR_SHIFT);
   store<u64>(message, vectors - firstVector, MMSGHDR_IOV_COUNT);
+}
+
+/** Counts `frames` frames of `length` octets to the last message. */
+function noteJoined(frames: u32, length: i32): void {
+  const row = rowAt(messages - 1);
+  store<u32>(row, load<u32>(row, TX_SEGMENTS) + frames, TX_SEGMENTS);
+  store<u32>(row, load<u32>(row, TX_LENGTHS) + frames * length, TX_LENGTHS);
 }
 
 function rowAt(i: u32): usize {

@@ -5,9 +5,11 @@ import {
   IPV4_CHECKSUM,
   IPV4_HEADER,
   IPV4_ID,
+  IPV4_SOURCE,
   IPV4_TOTAL_LENGTH,
   IPV6_HEADER,
   IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
   PROTOCOL_TCP,
   PROTOCOL_UDP,
   TCP_CHECKSUM,
@@ -35,9 +37,10 @@ import {
   VNET_HEADER_LENGTH,
   VNET_NEEDS_CHECKSUM,
 } from "../layout/system";
-import { checksum } from "../checksum";
-import { be16, storeBe16 } from "../datagram";
-import { pseudoSum, tcpSum, udpSum } from "../transport";
+import { checksum, fold } from "../checksum";
+import { be16, storeBe16, sumIpv4 } from "../datagram";
+import { sameOctets } from "../octets";
+import { pseudoSum, sumBehindAddresses } from "../transport";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
 
 const SEGMENTS_MAX: u32 = 64; // Linux takes no more UDP datagrams in one
@@ -58,7 +61,8 @@ let size: i32 = 0; // octets of payload in each segment but the last
 let total: i32 = 0; // octets of the frame that the group makes
 let tcp: bool = false;
 let v4: bool = false;
-let checked: bool = false; // the first one's checksum is right
+let checked: bool = false; // the first one's checksums are right
+let varied: u32 = 0; // what `sumOfVaried` then said of it
 let ended: bool = false;
 let nextSequence: u32 = 0;
 let lastFlags: u32 = 0;
@@ -96,18 +100,12 @@ export function groupEnd(): void {
 /** True when the frame has become part of the group: its octets from `groupPayload` on. */
 export function groupJoins(frame: usize, length: i32, at: i32): bool {
   if (groupCount == 0 || groupCount == SEGMENTS_MAX || ended || at != ip) return false;
-  if (!isSegment(frame, length, at) || isTcp != tcp || isV4 != v4) return false;
-  const octets = length - at - payloadAt;
-  if (at + payloadAt != payload || octets > size) return false;
+  const octets = length - payload;
+  if (octets <= 0 || octets > size) return false;
   if (total + octets - ip - (v4 ? 0 : IPV6_HEADER) > LENGTH_MAX) return false;
-  if (!sameFlow(frame)) return false;
-  if (!checked) {
-    if (!isRight(first, payload + size)) {
-      groupCount = 0;
-      return false;
-    }
-    checked = true;
-  }
+  if (!isNext(frame, length)) return false;
+  if (!checked && !checkFirst()) return false;
+  if (v4 && sumOfVaried(frame + ip) != varied) return false;
   if (!isRight(frame, length)) return false;
   groupCount++;
   total += octets;
@@ -169,51 +167,84 @@ function isSegment(frame: usize, length: i32, at: i32): bool {
   return load<u16>(header, TCP_CHECKSUM) != 0xffff && (load<u8>(header, 12) & 0x0f) == 0;
 }
 
-/** True when all but what must change from segment to segment is as in the first frame. */
-function sameFlow(frame: usize): bool {
-  if (!same(frame, 0, ip)) return false;
+/**
+ * True for the segment that comes next: all in its headers is as in the first frame but what must
+ * change from segment to segment, and that is as it must be. Its checksums have not been looked at.
+ */
+function isNext(frame: usize, length: i32): bool {
+  if (!sameOctets(frame, first, ip)) return false;
   const packet = frame + ip;
-  if (v4) {
-    // All but length, identification and checksum.
-    if (load<u16>(packet) != load<u16>(first + ip)) return false;
-    if (load<u32>(packet, 6) != load<u32>(first + ip, 6)) return false;
-    if (load<u64>(packet, 12) != load<u64>(first + ip, 12)) return false;
-    const id = be16(first + ip + IPV4_ID) + groupCount;
-    if (be16(packet + IPV4_ID) != (id & 0xffff)) return false;
-  } else {
-    if (load<u32>(packet) != load<u32>(first + ip)) return false;
-    if (!same(frame, ip + 6, ip + IPV6_HEADER)) return false;
-  }
+  if (!(v4 ? isNextV4(packet, length - ip) : isNextV6(packet, length - ip))) return false;
   const header = frame + transport;
+  return tcp ? isNextTcp(header) : isNextUdp(header, length - transport);
+}
+
+/** All but length, identification and checksum; the last eight octets are destination and ports. */
+function isNextV4(packet: usize, length: i32): bool {
+  const other = first + ip;
+  const difference =
+    ((load<u64>(packet) ^ load<u64>(other)) & 0xffff_0000_0000_ffff) |
+    ((load<u64>(packet, 8) ^ load<u64>(other, 8)) & 0xffff_ffff_0000_ffff) |
+    (load<u64>(packet, 16) ^ load<u64>(other, 16));
+  if (difference != 0 || <i32>be16(packet + IPV4_TOTAL_LENGTH) != length) return false;
+  return be16(packet + IPV4_ID) == ((be16(other + IPV4_ID) + groupCount) & 0xffff);
+}
+
+/** All but length; the last four octets are the ports. */
+function isNextV6(packet: usize, length: i32): bool {
+  const other = first + ip;
+  const difference =
+    ((load<u64>(packet) ^ load<u64>(other)) & 0xffff_0000_ffff_ffff) |
+    (load<u64>(packet, 8) ^ load<u64>(other, 8)) |
+    (load<u64>(packet, 16) ^ load<u64>(other, 16)) |
+    (load<u64>(packet, 24) ^ load<u64>(other, 24)) |
+    (load<u64>(packet, 32) ^ load<u64>(other, 32)) |
+    (load<u32>(packet, 40) ^ load<u32>(other, 40));
+  return difference == 0 && <i32>be16(packet + IPV6_PAYLOAD_LENGTH) == length - IPV6_HEADER;
+}
+
+/** All but length and checksum, of which zero would not be made again. */
+function isNextUdp(header: usize, length: i32): bool {
+  return <i32>be16(header + UDP_LENGTH) == length && load<u16>(header, UDP_CHECKSUM) != 0;
+}
+
+/** All but sequence number, checksum, and flags that end a group; 0xffff would become zero. */
+function isNextTcp(header: usize): bool {
   const other = first + transport;
-  if (load<u32>(header) != load<u32>(other)) return false; // ports
-  if (!tcp) return true;
-  if (sequenceOf(header) != nextSequence) return false;
-  if (load<u32>(header, 8) != load<u32>(other, 8)) return false; // acknowledgement
-  if (load<u8>(header, 12) != load<u8>(other, 12)) return false;
-  if ((load<u8>(header, TCP_FLAGS) ^ load<u8>(other, TCP_FLAGS)) & ~FLAGS_LAST) return false;
-  if (load<u16>(header, 14) != load<u16>(other, 14)) return false; // window
-  if (load<u16>(header, 18) != load<u16>(other, 18)) return false; // urgent pointer
-  return same(frame, transport + TCP_HEADER, payload);
+  const difference =
+    ((load<u64>(header, 8) ^ load<u64>(other, 8)) & ~((<u64>FLAGS_LAST) << 40)) |
+    (load<u16>(header, 18) ^ load<u16>(other, 18)); // the urgent pointer
+  if (difference != 0 || sequenceOf(header) != nextSequence) return false;
+  if (load<u16>(header, TCP_CHECKSUM) == 0xffff) return false;
+  return sameOctets(header + TCP_HEADER, other + TCP_HEADER, payload - transport - TCP_HEADER);
 }
 
-/** True when octets `from` to `to` are as in the first frame. */
-function same(frame: usize, from: i32, to: i32): bool {
-  let at = from;
-  for (; at + 4 <= to; at += 4) if (load<u32>(frame + at) != load<u32>(first + at)) return false;
-  for (; at < to; at++) if (load<u8>(frame + at) != load<u8>(first + at)) return false;
-  return true;
+/** Checks the checksums of the first frame, which can have no followers if one is wrong. */
+function checkFirst(): bool {
+  checked = (!v4 || sumIpv4(first + ip, IPV4_HEADER) == 0xffff) && isRight(first, payload + size);
+  if (v4) varied = sumOfVaried(first + ip);
+  if (!checked) groupCount = 0;
+  return checked;
 }
 
-/** True when the checksum of TCP or UDP, and of an IPv4 header, is right. */
-function isRight(frame: usize, length: i32): bool {
-  const packet = frame + ip;
-  if (v4 && checksum(packet, IPV4_HEADER, 0) != 0) return false;
-  const octets = length - transport;
-  return (
-    (tcp ? tcpSum(packet, frame + transport, octets) : udpSum(packet, frame + transport, octets)) ==
-    0xffff
+/**
+ * The sum of what differs between the IPv4 headers of a group: length, identification and checksum.
+ * All their checksums are right if these sums are the same and one is.
+ */
+function sumOfVaried(packet: usize): u32 {
+  return fold(
+    <u64>load<u16>(packet, IPV4_TOTAL_LENGTH) +
+      load<u16>(packet, IPV4_ID) +
+      load<u16>(packet, IPV4_CHECKSUM),
   );
+}
+
+/** True when the checksum of TCP or UDP is right. */
+function isRight(frame: usize, length: i32): bool {
+  const addresses = frame + ip + (v4 ? IPV4_SOURCE : IPV6_SOURCE);
+  const protocol: u32 = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+  const end = frame + length;
+  return sumBehindAddresses(addresses, end, length - transport, protocol) == 0xffff;
 }
 
 function sequenceOf(header: usize): u32 {

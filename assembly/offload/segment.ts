@@ -3,11 +3,16 @@
 import {
   IPV4_CHECKSUM,
   IPV4_ID,
+  IPV4_SOURCE,
   IPV4_TOTAL_LENGTH,
   IPV6_HEADER,
   IPV6_PAYLOAD_LENGTH,
+  IPV6_SOURCE,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
   TCP_CHECKSUM,
   TCP_CWR,
+  TCP_DATA_OFFSET,
   TCP_FIN,
   TCP_FLAGS,
   TCP_PSH,
@@ -24,9 +29,9 @@ import {
   VNET_GSO_UDP_L4,
 } from "../layout/system";
 import { VERDICT_FORWARDED, VERDICT_SEGMENT_KIND, VERDICT_TRUNCATED } from "../layout/verdict";
-import { checksum, sumWords } from "../checksum";
-import { be16, ipv4HeaderLength, storeBe16 } from "../datagram";
-import { putSplitChecksum } from "../transport";
+import { fold, sumWords, swap16 } from "../checksum";
+import { be16, storeBe16, sumIpv4 } from "../datagram";
+import { copyOctets } from "../octets";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
 
 // The super-packet being cut.
@@ -38,6 +43,10 @@ let superLength: i32 = 0;
 let superSize: i32 = 0;
 let superTcp: bool = false;
 let superV4: bool = false;
+// Folded sums, as in `sumWords`, of what all segments have in common: of the IPv4 header, and of TCP's
+// or UDP's header with the pseudo-header.
+let commonIp: u32 = 0;
+let commonTransport: u32 = 0;
 
 /** How many segments the super-packet makes, and the octets of its first one with all headers. */
 export let segments: u32 = 0;
@@ -66,7 +75,32 @@ export function openSuper(frame: usize, length: i32, ip: i32, vnet: usize): i32 
   superV4 = isV4;
   segments = <u32>((payload + size - 1) / size);
   segmentLength = superPayload + min(size, payload);
+  sumCommon(frame + ip, frame + superTransport);
   return VERDICT_FORWARDED;
+}
+
+/** Sums what stays the same from segment to segment: all but what `putSegmentHeaders` adds. */
+function sumCommon(ip: usize, transport: usize): void {
+  if (superV4) {
+    const varied =
+      <u64>load<u16>(ip, IPV4_TOTAL_LENGTH) + load<u16>(ip, IPV4_ID) + load<u16>(ip, IPV4_CHECKSUM);
+    commonIp = difference(sumIpv4(ip, superTransport - superIp), fold(varied));
+  }
+  const varied: u64 = superTcp
+    ? <u64>load<u32>(transport, TCP_SEQUENCE) +
+      load<u16>(transport, TCP_DATA_OFFSET) +
+      load<u16>(transport, TCP_CHECKSUM)
+    : <u64>load<u16>(transport, UDP_LENGTH) + load<u16>(transport, UDP_CHECKSUM);
+  const addresses = superV4 ? sumWords(ip + IPV4_SOURCE, 8) : sumWords(ip + IPV6_SOURCE, 32);
+  const protocol: u32 = superTcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+  const header = sumWords(transport, superPayload - superTransport);
+  const all = fold(<u64>addresses + header + swap16(protocol));
+  commonTransport = difference(all, fold(varied));
+}
+
+/** What must be added to folded sum `part` for `whole`. */
+function difference(whole: u32, part: u32): u32 {
+  return fold(<u64>whole + (~part & 0xffff));
 }
 
 /** Octets of segment `i` with all headers. */
@@ -86,29 +120,41 @@ export function segmentPayload(i: u32): usize {
 
 /** Writes the headers of segment `i`, which has `length` octets with them, to `to`. */
 export function putSegmentHeaders(i: u32, to: usize, length: i32): void {
-  memory.copy(to, superFrame, superPayload);
+  copyOctets(to, superFrame, superPayload);
   const ip = to + superIp;
-  const transport = to + superTransport;
   if (superV4) {
-    storeBe16(ip + IPV4_TOTAL_LENGTH, length - superIp);
-    storeBe16(ip + IPV4_ID, be16(ip + IPV4_ID) + i);
-    store<u16>(ip, 0, IPV4_CHECKSUM);
-    storeBe16(ip + IPV4_CHECKSUM, checksum(ip, ipv4HeaderLength(ip), 0));
+    const octets: u32 = swap16(length - superIp);
+    const id: u32 = swap16(be16(superFrame + superIp + IPV4_ID) + i);
+    store<u16>(ip, octets, IPV4_TOTAL_LENGTH);
+    store<u16>(ip, id, IPV4_ID);
+    store<u16>(ip, ~fold(<u64>commonIp + octets + id), IPV4_CHECKSUM);
   } else {
     storeBe16(ip + IPV6_PAYLOAD_LENGTH, length - superIp - IPV6_HEADER);
   }
-  if (superTcp) {
-    const sequence = bswap<u32>(load<u32>(transport, TCP_SEQUENCE)) + <u32>i * superSize;
-    store<u32>(transport, bswap<u32>(sequence), TCP_SEQUENCE);
-    let flags = <u32>load<u8>(transport, TCP_FLAGS);
-    if (i + 1 < segments) flags &= ~(TCP_FIN | TCP_PSH);
-    if (i > 0) flags &= ~TCP_CWR;
-    store<u8>(transport, flags, TCP_FLAGS);
-  } else {
-    storeBe16(transport + UDP_LENGTH, length - superTransport);
-  }
-  store<u16>(transport + (superTcp ? TCP_CHECKSUM : UDP_CHECKSUM), 0);
+  const transport = to + superTransport;
+  const octets: u32 = swap16(length - superTransport);
   const payload = sumWords(segmentPayload(i), length - superPayload);
-  const header = superPayload - superTransport;
-  putSplitChecksum(ip, transport, header, length - superTransport, payload, superTcp);
+  const sum = <u64>commonTransport + payload + octets;
+  if (superTcp) putTcp(i, transport, sum);
+  else putUdp(transport, octets, sum);
+}
+
+/** Sets what differs in the TCP header of segment `i`, of which the rest comes to `sum`. */
+function putTcp(i: u32, header: usize, sum: u64): void {
+  const from = superFrame + superTransport;
+  const sequence = bswap<u32>(bswap<u32>(load<u32>(from, TCP_SEQUENCE)) + <u32>i * superSize);
+  let flags = <u32>load<u8>(from, TCP_FLAGS);
+  if (i + 1 < segments) flags &= ~(TCP_FIN | TCP_PSH);
+  if (i > 0) flags &= ~TCP_CWR;
+  const word = load<u8>(from, TCP_DATA_OFFSET) | (flags << 8);
+  store<u32>(header, sequence, TCP_SEQUENCE);
+  store<u16>(header, word, TCP_DATA_OFFSET);
+  store<u16>(header, ~fold(sum + sequence + word), TCP_CHECKSUM);
+}
+
+/** Likewise of UDP, to which a checksum of zero would mean "none" (RFC 768). */
+function putUdp(header: usize, length: u32, sum: u64): void {
+  store<u16>(header, length, UDP_LENGTH);
+  const checksum = ~fold(sum + length) & 0xffff;
+  store<u16>(header, checksum ? checksum : 0xffff, UDP_CHECKSUM);
 }
