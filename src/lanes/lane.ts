@@ -77,7 +77,21 @@ interface Entry {
   readonly number: number;
   readonly port: Port;
   /** Absent: the port is only sent to. */
-  readonly stage: Stage | undefined;
+  readonly inlet: Inlet | undefined;
+}
+
+/** What a port is read for, and by way of which region. */
+interface Inlet {
+  readonly stage: Stage;
+  readonly region: Region;
+}
+
+/** A receive region, which ports share. */
+interface Region {
+  /** FRAME_*: what its headers are laid out for. */
+  frame: number | undefined;
+  /** Messages that came last, whose headers must be set up again. */
+  used: number;
 }
 
 export class Lane {
@@ -87,10 +101,8 @@ export class Lane {
   readonly #holding: Holding | undefined;
   readonly #waiting: Waiting;
   readonly #ports = new Map<number, Entry>();
-  /** Messages that came last to each region, whose headers must be set up again. */
-  readonly #used = new Map<number, number>();
-  /** What frames each region's headers are laid out for. */
-  readonly #frames = new Map<number, number>();
+  /** By address. */
+  readonly #regions = new Map<number, Region>();
   /** What makes the batch that is not all sent yet. */
   #filling: Pick<Stage, "fill" | "tooBig"> | undefined;
   /** The port that it came from. */
@@ -128,7 +140,8 @@ export class Lane {
   /** Takes a port, and waits for what comes from it if there is a stage for that. */
   open(number: number, port: Port, stage?: Stage): void {
     if (this.#ports.has(number)) throw new BugError(`port ${number} of a lane is open already`);
-    const entry: Entry = { number, port, stage };
+    const inlet = stage && { stage, region: this.#region(stage.region) };
+    const entry: Entry = { number, port, inlet };
     port.watch((ready) => {
       try {
         this.#ready(entry, ready);
@@ -193,35 +206,44 @@ export class Lane {
    */
   pump(number: number): boolean {
     const entry = this.#ports.get(number);
-    const stage = entry?.stage;
-    if (!stage) throw new BugError(`port ${number} of a lane is not one to read`);
+    if (!entry?.inlet) throw new BugError(`port ${number} of a lane is not one to read`);
+    return this.#pump(entry, entry.inlet);
+  }
+
+  #pump(entry: Entry, { stage, region }: Inlet): boolean {
+    const { number, port } = entry;
     for (let round = 0; round < ROUNDS && !this.#filling; round++) {
-      if (this.#ports.get(number) !== entry) break; // lost by the last batch
-      const most = this.#arm(stage);
-      const count = entry.port.receive(most);
+      if (round > 0 && this.#ports.get(number) !== entry) break; // lost by the last batch
+      const most = this.#arm(stage, region);
+      const count = port.receive(most);
       if (count <= 0) {
         if (count < 0) this.#receiveFailed(entry, -count);
         return true;
       }
-      const inRegion = entry.port.held === undefined;
-      this.#used.set(stage.region, inRegion ? count : 0);
+      const inRegion = port.held === undefined;
+      region.used = inRegion ? count : 0;
       if (inRegion) this.#core.tally(TALLY_RECEIVE_CALLS, 1);
       else this.#core.tally(TALLY_RING_FRAMES, count);
       this.#core.tally(TALLY_RECEIVED_MESSAGES, count);
       stage.begin(count, number);
-      if (stage.fill) this.#send(stage, entry.port);
+      if (stage.fill) this.#send(stage, port);
       else this.#settle();
       if (count < most) break;
     }
     return !this.#filling;
   }
 
+  #region(address: number): Region {
+    let region = this.#regions.get(address);
+    if (!region) this.#regions.set(address, (region = { frame: undefined, used: 0 }));
+    return region;
+  }
+
   /** Lays the headers of a stage's region out for its ports. Returns how many may be received. */
-  #arm({ region, frame }: Stage): number {
-    if (this.#frames.get(region) === frame)
-      return this.#core.rxArm(region, this.#used.get(region) ?? 0);
-    this.#core.rxPrepare(region, frame);
-    this.#frames.set(region, frame);
+  #arm(stage: Stage, region: Region): number {
+    if (region.frame === stage.frame) return this.#core.rxArm(stage.region, region.used);
+    this.#core.rxPrepare(stage.region, stage.frame);
+    region.frame = stage.frame;
     return RX_CAPACITY;
   }
 
@@ -235,8 +257,8 @@ export class Lane {
       }
     }
     // The port may have been lost meanwhile.
-    if (ready.readable && entry.stage && this.#ports.get(entry.number) === entry)
-      this.pump(entry.number);
+    if (ready.readable && entry.inlet && this.#ports.get(entry.number) === entry)
+      this.#pump(entry, entry.inlet);
   }
 
   /** Sends a batch that the core has begun, of what came from a port. */
@@ -284,7 +306,7 @@ export class Lane {
     const entry = this.#full;
     this.#full = undefined;
     if (entry && this.#ports.get(entry.number) === entry)
-      entry.port.want(entry.stage !== undefined, false);
+      entry.port.want(entry.inlet !== undefined, false);
   }
 
   /** Waits for packets on all ports again. */
@@ -311,6 +333,12 @@ export class Lane {
           break;
         }
         const taken = outlet.port.send(this.#first, this.#pending);
+        if (taken > 0) {
+          this.#core.sent(this.#first, taken);
+          this.#first += taken;
+          this.#pending -= taken;
+          continue;
+        }
         if (taken === -errno.EAGAIN || taken === 0) {
           this.#core.tally(TALLY_BACK_PRESSURE, 1);
           this.#await(outlet);
@@ -322,11 +350,9 @@ export class Lane {
           continue;
         }
         if (taken === -errno.EIO) this.#singly();
-        const done = taken > 0 ? taken : 1;
-        if (taken > 0) this.#core.sent(this.#first, taken);
-        else this.#refused(-taken);
-        this.#first += done;
-        this.#pending -= done;
+        this.#refused(-taken);
+        this.#first++;
+        this.#pending--;
       }
       this.#refill();
     }
@@ -357,18 +383,21 @@ export class Lane {
   }
 
   #applySome(): void {
+    if (this.#isEmpty(ARENA_COMMANDS)) return;
     const applied = this.#core.applyCommands(COMMANDS_AT_ONCE);
     if (applied < 0) throw new BugError("the arena has no memory left for the lane's tables");
-    const waiting =
-      this.#words[(ARENA_COMMANDS + RING_TAIL) >> 2] !==
-      this.#words[(ARENA_COMMANDS + RING_HEAD) >> 2];
-    if (waiting && applied === COMMANDS_AT_ONCE) this.#waiting.soon(() => this.commands());
+    if (applied === COMMANDS_AT_ONCE && !this.#isEmpty(ARENA_COMMANDS))
+      this.#waiting.soon(() => this.commands());
+  }
+
+  /** Whether nothing waits in the ring at this address. */
+  #isEmpty(ring: number): boolean {
+    return this.#words[(ring + RING_TAIL) >> 2] === this.#words[(ring + RING_HEAD) >> 2];
   }
 
   /** Tells the control thread about new punts, once until it has looked. */
   #ring(): void {
-    if (this.#words[(ARENA_PUNTS + RING_TAIL) >> 2] === this.#words[(ARENA_PUNTS + RING_HEAD) >> 2])
-      return;
+    if (this.#isEmpty(ARENA_PUNTS)) return;
     if (Atomics.exchange(this.#words, (ARENA_PUNTS + RING_DOORBELL) >> 2, 1) === 0)
       this.#calls.punts();
   }

@@ -8,6 +8,7 @@
  * thread costs nothing. Nothing is made on the heap for a readiness.
  */
 import type { Millis } from "../core/machine.ts";
+import { monotonic } from "./clock.ts";
 import { osError } from "./errno.ts";
 import { addressOf, epollControl, epollWait } from "./libc.ts";
 import { watch, type Readiness, type Waiting, type Watch } from "./poll.ts";
@@ -138,13 +139,13 @@ export class Epoll implements Waiting {
 
   readonly #serve = (): void => {
     if (this.#closed) return;
-    const end = performance.now() + (this.#later > 0 ? SLICE_TIMED : SLICE);
+    const end = monotonic() + (this.#later > 0 ? SLICE_TIMED : SLICE);
     let left = 0; // what called us is ready now
     do {
       const count = this.#wait(left);
       if (count <= 0) return this.#watch.update({ readable: true }); // nothing, or a signal
       for (let i = 0; i < count; i++) this.#call((i * EVENT_LENGTH) >> 2);
-      left = Math.ceil(end - performance.now());
+      left = Math.ceil(end - monotonic());
     } while (left > 0 && this.#soon === 0 && !this.#closed);
     setImmediate(this.#serve);
   };
@@ -152,11 +153,11 @@ export class Epoll implements Waiting {
   /** Events that are ready within `left` milliseconds. */
   #wait(left: Millis): number {
     if (this.spin > 0 && left > 0) {
-      const end = performance.now() + this.spin;
+      const end = monotonic() + this.spin;
       do {
         const count = epollWait(this.#fd, this.#address, EVENTS_MAX, 0);
         if (count !== 0) return count;
-      } while (performance.now() < end);
+      } while (monotonic() < end);
     }
     return epollWait(this.#fd, this.#address, EVENTS_MAX, left);
   }

@@ -25,6 +25,8 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
   readonly #core: Frames;
   readonly #headers: readonly number[];
   readonly #address: number;
+  /** Bits of a frame's number. */
+  readonly #mask: number;
   /** Frames of the batch. */
   #count = 0;
   #open = true;
@@ -42,6 +44,7 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
     this.ring = ring;
     this.frames = shape.frames;
     this.shift = shape.shift;
+    this.#mask = 2 ** shape.frames - 1;
     this.#core = core;
     this.#address = arena.base + ring;
     this.#headers = addressList(arena, region + RX_HEADERS, 1, 0);
@@ -86,6 +89,6 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
   #giveBack(count: number): void {
     const { ring, frames, shift, first } = this;
     this.#core.framesRelease(ring, frames, shift, first, count);
-    this.first = (first + count) & (2 ** frames - 1);
+    this.first = (first + count) & this.#mask;
   }
 }
