@@ -41,6 +41,7 @@ export const MAY_IMPORT = {
     "src/lab",
     "src/runtime",
     "src/protocols/amt",
+    "src/ports",
     "src/engine",
     "src/os",
     "src/wire",

@@ -1,6 +1,6 @@
 /** What is given to a device: frames with their virtio_net_hdr, and what is to come of them. */
 import { VNET_GSO_NONE, VNET_GSO_TYPE, VNET_LENGTH } from "../../assembly/layout/system.ts";
-import { headersOf, type SuperPacket } from "../offload/oracle.ts";
+import { headersOf, type SuperPacket } from "../../src/engine/reference/offload.ts";
 import { vnetOf } from "../offload/trains.ts";
 
 /** What is sent at once. */

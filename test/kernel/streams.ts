@@ -3,7 +3,7 @@ import * as ip from "../../assembly/layout/ip.ts";
 import * as system from "../../assembly/layout/system.ts";
 import { parseAddress, type Address } from "../../src/core/address.ts";
 import { checksum } from "../../src/engine/reference/checksum.ts";
-import { cut, sign } from "../offload/oracle.ts";
+import { cut, sign } from "../../src/engine/reference/offload.ts";
 import { SOURCES, SOURCES_6 } from "../../src/lab/tree.ts";
 import type { SeededEntropy } from "../fuzz/mutate.ts";
 import { finished, unfinished, type Sending } from "./sending.ts";

@@ -17,7 +17,7 @@ import {
   VNET_LENGTH,
   VNET_NEEDS_CHECKSUM,
 } from "../../assembly/layout/system.ts";
-import { cut, headersOf, sign, unfold } from "../offload/oracle.ts";
+import { cut, headersOf, sign, unfold } from "../../src/engine/reference/offload.ts";
 import { Lab } from "../../src/lab/lab.ts";
 import { watch } from "../../src/os/poll.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";

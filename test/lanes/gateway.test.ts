@@ -31,7 +31,7 @@ import { VNET_GSO_TYPE, VNET_GSO_UDP_L4 } from "../../assembly/layout/system.ts"
 import * as verdict from "../../assembly/layout/verdict.ts";
 import type { Endpoint } from "../../src/core/address.ts";
 import { heardOf } from "../../src/engine/arena.ts";
-import { unfold } from "../offload/oracle.ts";
+import { unfold } from "../../src/engine/reference/offload.ts";
 import { holds } from "../engine/holds.ts";
 import { makeBed, type Bed } from "./bed.ts";
 import { amtData, hex, join, mendIpv4, pattern, udpDatagram } from "./packets.ts";

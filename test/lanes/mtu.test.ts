@@ -21,7 +21,7 @@ import {
   TALLY_REDUCED,
 } from "../../assembly/layout/arena.ts";
 import { VERDICT_FORWARDED, VERDICT_TOO_BIG } from "../../assembly/layout/verdict.ts";
-import { cut } from "../offload/oracle.ts";
+import { cut } from "../../src/engine/reference/offload.ts";
 import { ECONNREFUSED, EINVAL, EMSGSIZE } from "../../src/os/errno.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
 import { makeBed, type Bed } from "./bed.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
 import * as l2tp from "../../assembly/layout/l2tp.ts";
-import { cut, unfold } from "./oracle.ts";
+import { cut, unfold } from "../../src/engine/reference/offload.ts";
 import type { Departure } from "../../src/ports/messages.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
 import { arrive, Desk, planOf, SOCKET } from "../l2tp/desk.ts";

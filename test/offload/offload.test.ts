@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { TCP_FIN, TCP_PSH } from "../../assembly/layout/ip.ts";
 import { VNET_GSO_TYPE } from "../../assembly/layout/system.ts";
-import { cut } from "./oracle.ts";
+import { cut } from "../../src/engine/reference/offload.ts";
 import { SeededEntropy } from "../fuzz/mutate.ts";
 import { Flow, vnetOf } from "./trains.ts";
 import { frameOf, Link, runTrains } from "./link.ts";

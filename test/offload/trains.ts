@@ -2,7 +2,12 @@
 import * as ip from "../../assembly/layout/ip.ts";
 import * as system from "../../assembly/layout/system.ts";
 import { checksum } from "../../src/engine/reference/checksum.ts";
-import { headersOf, pseudoSum, sign, type SuperPacket } from "./oracle.ts";
+import {
+  headersOf,
+  pseudoSum,
+  sign,
+  type SuperPacket,
+} from "../../src/engine/reference/offload.ts";
 import type { SeededEntropy } from "../fuzz/mutate.ts";
 
 type Random = Pick<SeededEntropy, "below">;

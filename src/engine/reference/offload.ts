@@ -3,9 +3,9 @@
  * when segments may become one without loss. Frames begin with `ip` octets of link header. The
  * core's is `assembly/offload`.
  */
-import * as ip from "../../assembly/layout/ip.ts";
-import * as system from "../../assembly/layout/system.ts";
-import { checksum } from "../../src/engine/reference/checksum.ts";
+import * as ip from "../../../assembly/layout/ip.ts";
+import * as system from "../../../assembly/layout/system.ts";
+import { checksum } from "./checksum.ts";
 
 /** What a virtio_net_hdr says of a super-packet (linux/virtio_net.h). */
 export interface SuperPacket {
