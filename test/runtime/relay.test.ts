@@ -1,73 +1,14 @@
 import assert from "node:assert/strict";
-import { createSocket } from "node:dgram";
-import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { AMT_PORT } from "../../assembly/layout/amt.ts";
-import { check } from "../../src/config/check.ts";
-import type { RelayConfig } from "../../src/config/relay.ts";
 import { ConfigError } from "../../src/core/errors.ts";
 import { startRelay } from "../../src/runtime/index.ts";
-import {
-  AdvertisementView,
-  QueryView,
-  emitDiscovery,
-  emitRequest,
-  emitUpdate,
-} from "../../src/wire/amt.ts";
-import { emitReportDatagrams } from "../../src/wire/membership-datagram.ts";
-import type { RecordKind } from "../../src/wire/membership.ts";
+import { AdvertisementView, QueryView, emitDiscovery } from "../../src/wire/amt.ts";
 import { enterNamespace, kernelTest } from "../os/namespace.ts";
+import { Peer, REQUEST, configOf } from "./relay-peer.ts";
 
 enterNamespace();
-
-const RELAY = "127.0.0.1";
-const GROUP = "232.1.1.1";
-const REQUEST = emitRequest(1, { family: 4, ecn: true });
-
-function configOf(raw: Record<string, unknown>): RelayConfig {
-  const checked = check("relay", { local: RELAY, ingress: "lo", ...raw });
-  assert.ok("value" in checked);
-  return checked.value;
-}
-
-/** A gateway's socket. */
-class Peer {
-  readonly #socket = createSocket("udp4");
-
-  async open(): Promise<this> {
-    this.#socket.bind(0, RELAY);
-    await once(this.#socket, "listening");
-    return this;
-  }
-
-  say(octets: Uint8Array): void {
-    this.#socket.send(octets, AMT_PORT, RELAY);
-  }
-
-  async ask(octets: Uint8Array): Promise<Uint8Array> {
-    const answer = once(this.#socket, "message");
-    this.say(octets);
-    const [message] = (await answer) as [Uint8Array];
-    return message;
-  }
-
-  /** Reports under the proof of a Query that it asks for. */
-  async report(kind: RecordKind, source: string): Promise<void> {
-    const { mac, nonce } = new QueryView(await this.ask(REQUEST));
-    const [datagram] = emitReportDatagrams([{ kind, group: GROUP, sources: [source] }], {
-      family: 4,
-      source: "0.0.0.0",
-      mtu: 1_000,
-    });
-    this.say(emitUpdate({ mac, nonce, datagram: datagram! }));
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-}
 
 kernelTest("a relay tells the address that it is to advertise (RFC 7450 §5.3.3.2)", async () => {
   const relay = await startRelay("relay", configOf({ advertise: "192.0.2.9" }));
