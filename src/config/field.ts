@@ -25,6 +25,15 @@ import {
   type AmtUrl,
   type Output,
 } from "./endpoint.ts";
+import {
+  PROCESSORS_MAX,
+  readProcessors,
+  toInteger,
+  toNumber,
+  wholeNumber,
+  type Range,
+  type Reading,
+} from "./reading.ts";
 
 /** What the writer of a system says about a field. */
 export interface FieldOptions {
@@ -62,21 +71,6 @@ type FieldOf<O extends FieldOptions, T> = O extends { optional: true }
   ? z.ZodOptional<z.ZodType<T>>
   : z.ZodType<T>;
 
-/** What a file or a flag holds for one value. */
-type Scalar = string | number | boolean;
-
-/** How one value is read: undefined refuses it. */
-interface Reading<T> {
-  readonly takes: string;
-  readonly expected: string;
-  read(input: Scalar): T | undefined;
-}
-
-interface Range {
-  readonly min: number;
-  readonly max: number;
-}
-
 /** A whole number within a range. */
 export function count<const O extends FieldOptions & Range>(options: O): FieldOf<O, number> {
   return field(options, wholeNumber("N", "a whole number", options));
@@ -103,20 +97,6 @@ export function processors<const O extends FieldOptions>(
     expected: `numbers of processors from 0 to ${PROCESSORS_MAX - 1}, as 1-3,6`,
     read: (input) => readProcessors(String(input)),
   });
-}
-
-/** Processors that a list can name, as many as Linux can be built for. */
-const PROCESSORS_MAX = 8_192;
-
-function readProcessors(text: string): number[] | undefined {
-  const all: number[] = [];
-  for (const part of text.split(",")) {
-    const [, first, last = first] = /^(\d{1,4})(?:-(\d{1,4}))?$/.exec(part) ?? [];
-    if (first === undefined || Number(last) >= PROCESSORS_MAX || Number(last) < Number(first))
-      return undefined;
-    for (let one = Number(first); one <= Number(last); one++) all.push(one);
-  }
-  return all;
 }
 
 /** A protocol's version. */
@@ -436,33 +416,6 @@ function endpoint(
       return at !== undefined && accepts(at, parseAddress(at.address)!) ? at : undefined;
     },
   };
-}
-
-function wholeNumber(takes: string, what: string, { min, max }: Range): Reading<number> {
-  return {
-    takes,
-    expected: `${what} from ${min} to ${max}`,
-    read: (input) => {
-      const value = toNumber(input);
-      if (value === undefined || !Number.isInteger(value)) return undefined;
-      return value < min || value > max ? undefined : value;
-    },
-  };
-}
-
-/** The number that a file holds as one, and a flag as its digits. */
-function toNumber(input: Scalar): number | undefined {
-  if (typeof input === "number") return Number.isFinite(input) ? input : undefined;
-  return typeof input === "string" && /^\d{1,12}(\.\d{1,6})?$/.test(input)
-    ? Number(input)
-    : undefined;
-}
-
-/** A whole number that may be written in hexadecimal. */
-function toInteger(input: Scalar): number | undefined {
-  if (typeof input === "string" && /^0[xX][0-9a-fA-F]{1,8}$/.test(input)) return Number(input);
-  const value = toNumber(input);
-  return value !== undefined && Number.isInteger(value) && value >= 0 ? value : undefined;
 }
 
 function field<const O extends FieldOptions, T>(options: O, reading: Reading<T>): FieldOf<O, T> {

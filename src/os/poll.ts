@@ -41,7 +41,8 @@ const open = new Set<object>();
  * Calls back whenever `fd` is ready, again and again until it no longer is (level-triggered). One
  * descriptor has one watch at a time in a thread. An error on the descriptor makes it readable and
  * writable at once: the next call on it tells the errno, and the watch goes on. The watch keeps the
- * event loop alive.
+ * event loop alive. Throws RangeError for what is no descriptor; one that the kernel does not wait for,
+ * such as a file's, ends the process within koffi.
  */
 export function watch(
   fd: number,
