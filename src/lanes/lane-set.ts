@@ -211,8 +211,8 @@ export class LaneSet {
 
   /** Starts lane `lane` over a fresh arena, and settles when it is at work. */
   #spawn(lane: number): Promise<void> {
-    const arena = createArena();
     return new Promise((resolve, reject) => {
+      const arena = createArena();
       let reason = "its thread ended";
       let end!: () => void;
       const thread = this.#startThread(lane, arena, {
@@ -311,7 +311,8 @@ export class LaneSet {
     }
     this.#past.push(readLedger(running.arena));
     this.#spawn(lane).catch((error: unknown) => {
-      if (running.deaths.length >= DEATHS_MAX - 1) this.#options.failed(error as Error);
+      // A successor that does not start has died, too, and is replaced in its turn.
+      if (!(error instanceof LaneError)) this.#options.failed(error as Error);
     });
   }
 
