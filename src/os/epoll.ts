@@ -4,8 +4,8 @@
  * A thread that has nothing to do waits in its event loop, for the epoll set alone. Once something is
  * ready, it stays away from the event loop for a slice of time: it calls back whoever waited, waits for
  * more in `epoll_wait`, and so on. Then the event loop gets a turn, for timers, messages, and what the
- * host's engine does there. A slice that sees nothing more ends in the event loop, too, so that an idle
- * thread costs nothing. Nothing is made on the heap for a readiness.
+ * host's engine does there, and the next slice begins. One in which nothing came ends in the event loop's
+ * own waiting, so that an idle thread costs nothing. Nothing is made on the heap for a readiness.
  */
 import type { Millis } from "../core/machine.ts";
 import { monotonic } from "./clock.ts";
@@ -53,6 +53,8 @@ export class Epoll implements Waiting {
   /** Callbacks that the event loop owes: in its next turn, and later. */
   #soon = 0;
   #later = 0;
+  /** When the slice under way ends, on the clock of `monotonic`. */
+  #end = 0;
   #closed = false;
 
   /**
@@ -116,6 +118,7 @@ export class Epoll implements Waiting {
 
   after(delay: Millis, callback: () => void): () => void {
     this.#later++;
+    this.#end = Math.min(this.#end, monotonic() + SLICE_TIMED);
     const over = (): void => {
       this.#later--;
       cancel = () => {};
@@ -139,13 +142,19 @@ export class Epoll implements Waiting {
 
   readonly #serve = (): void => {
     if (this.#closed) return;
-    const end = monotonic() + (this.#later > 0 ? SLICE_TIMED : SLICE);
-    let left = 0; // what called us is ready now
+    const slice = this.#later > 0 ? SLICE_TIMED : SLICE;
+    this.#end = monotonic() + slice;
+    let left = this.#soon > 0 ? 0 : slice; // what the event loop owes is not held up
+    let served = false;
     do {
       const count = this.#wait(left);
-      if (count <= 0) return this.#watch.update({ readable: true }); // nothing, or a signal
+      if (count <= 0) {
+        if (served) break; // nothing, or a signal
+        return this.#watch.update({ readable: true });
+      }
+      served = true;
       for (let i = 0; i < count; i++) this.#call((i * EVENT_LENGTH) >> 2);
-      left = Math.ceil(end - monotonic());
+      left = Math.ceil(this.#end - monotonic());
     } while (left > 0 && this.#soon === 0 && !this.#closed);
     setImmediate(this.#serve);
   };

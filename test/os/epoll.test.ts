@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { performance } from "node:perf_hooks";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { answerBell, openBell, ringBell } from "../../src/os/bell.ts";
@@ -91,6 +92,28 @@ void test("timers and turns of the event loop come while a descriptor is always 
     watching.close();
   }));
 
+void test("a timer that is set in the middle of a slice shortens it", () =>
+  bed(async (epoll, to, send) => {
+    send();
+    let soonest = Infinity;
+    for (let tries = 0; tries < 50 && soonest >= 5; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      const delay = await new Promise<number>((resolve) => {
+        const watching = epoll.watch(to.fd, { readable: true }, () => {
+          watching.close();
+          const other = epoll.watch(to.fd, { readable: true }, () => {});
+          const from = performance.now();
+          epoll.after(1, () => {
+            other.close();
+            resolve(performance.now() - from);
+          });
+        });
+      });
+      soonest = Math.min(soonest, delay);
+    }
+    assert.ok(soonest < 5, `${soonest} ms`);
+  }));
+
 void test("one callback may end the wait of another that is ready as well", () =>
   bed(async (epoll, to, send) => {
     const bell = openBell();
@@ -124,6 +147,46 @@ void test("a bell rung often is answered once", () =>
     assert.equal(answers, 1);
     answerBell(bell);
     watching.close();
+    close(bell);
+  }));
+
+/** Rings the bell that it is told of, once each millisecond. */
+const RINGER = `
+  const { ringBell } = await import(MODULE);
+  const { workerData } = await import("node:worker_threads");
+  const nobody = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    ringBell(workerData);
+    Atomics.wait(nobody, 0, 0, 1);
+    await new Promise(setImmediate);
+  }
+`;
+
+void test("while something comes now and then, the event loop does not wait for it", () =>
+  bed(async (epoll) => {
+    const bell = openBell();
+    const source = RINGER.replace("MODULE", module("bell"));
+    const ringer = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
+      workerData: bell,
+    });
+    const events = (): number => performance.nodeTiming.uvMetricsInfo.events;
+    const ROUND = 200;
+    // On a machine that has much else to do, bells come late at times, and the thread has gone to wait.
+    for (let tries = 0, most = ROUND; most > ROUND / 20; tries++) {
+      assert.ok(tries < 50, `${most} waits of the event loop`);
+      const before = events();
+      let answers = 0;
+      await new Promise<void>((resolve) => {
+        const watching = epoll.watch(bell, { readable: true }, () => {
+          answerBell(bell);
+          if (++answers < ROUND) return;
+          watching.close();
+          resolve();
+        });
+      });
+      most = events() - before;
+    }
+    await ringer.terminate();
     close(bell);
   }));
 
