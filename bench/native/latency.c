@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -116,6 +117,8 @@ int main(int argc, char **argv) {
   struct sigaction action = {.sa_handler = stop};
   sigaction(SIGTERM, &action, NULL);
   sigaction(SIGINT, &action, NULL);
+  /* No page is to be looked for while datagrams are on their way. */
+  if (mlockall(MCL_CURRENT | MCL_FUTURE) < 0) err(1, "mlockall");
   if (argc == 8 && strcmp(argv[1], "send") == 0) return send_all(argv + 2);
   if ((argc == 4 || argc == 6) && strcmp(argv[1], "receive") == 0)
     return receive_all(argc - 2, argv + 2);

@@ -11,7 +11,7 @@ import type { Program } from "../../src/lab/program.ts";
 import { ROOT } from "../places.ts";
 import type { Native } from "./native.ts";
 import { FAR, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, type Path } from "./path.ts";
-import { COMMAND, FIRST, GROUP, GROUP_PORT, launch, PAYLOAD } from "./rows.ts";
+import { COMMAND, FIRST, GROUP, GROUP_PORT, launch, NEARLY_FIRST, PAYLOAD } from "./rows.ts";
 import type { Taken } from "./stack.ts";
 
 /** The gateway's device and its address. */
@@ -55,8 +55,13 @@ export abstract class Ends {
     return this.path.taken(GROUP, GROUP_PORT);
   }
 
-  protected async launch(role: string, host: Namespace, words: readonly string[]): Promise<void> {
-    const started = launch(host, [...FIRST, ...words]);
+  protected async launch(
+    role: string,
+    host: Namespace,
+    words: readonly string[],
+    place = FIRST,
+  ): Promise<void> {
+    const started = launch(host, [...place, ...words]);
     this.daemons.set(role, started);
     await started.ready();
   }
@@ -77,7 +82,7 @@ export class CulvertEnds extends Ends {
     const daemon = (role: string, host: Namespace, ...words: string[]) => {
       const control = ["--control", path.join(folder, `${role}.sock`)];
       const node = [process.execPath, ...(this.flags[role] ?? []), COMMAND];
-      return this.launch(role, host, [...node, role, ...control, ...words]);
+      return this.launch(role, host, [...node, role, ...control, ...words], NEARLY_FIRST);
     };
     await daemon("relay", relay, "--local", RELAY, "--ingress", INGRESS);
     const device = ["--tun", DEVICE, "--address", `${INNER}/32`];

@@ -13,7 +13,7 @@ import { describeMachine } from "../machine.ts";
 import { ROOT } from "../places.ts";
 import { figure, sideBySide, type Effort, type Figure, type Goal, type Result } from "../result.ts";
 import { buildPrograms, type Native } from "./native.ts";
-import { COMMAND, FIRST, launch, outcome } from "./rows.ts";
+import { COMMAND, FIRST, launch, NEARLY_FIRST, outcome } from "./rows.ts";
 import { DEVICE, UNDER, Wire, type End } from "./wire.ts";
 
 interface Timing {
@@ -233,8 +233,8 @@ abstract class Row {
     ];
   }
 
-  protected async launch(end: End, words: readonly string[]): Promise<Program> {
-    const started = launch(end.namespace, [...FIRST, ...words]);
+  protected async launch(end: End, words: readonly string[], place = FIRST): Promise<Program> {
+    const started = launch(end.namespace, [...place, ...words]);
     await started.ready();
     return started;
   }
@@ -263,7 +263,8 @@ export class CulvertWire extends Row {
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
       const node = [process.execPath, ...(this.flags[end] ?? []), COMMAND];
-      this.daemons.push(await this.launch(here, [...node, "run", "-c", file, ...control]));
+      const words = [...node, "run", "-c", file, ...control];
+      this.daemons.push(await this.launch(here, words, NEARLY_FIRST));
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;

@@ -25,7 +25,7 @@ export const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 export const FIRST = ["nice", "-n", "-20"];
 
 /** For what stands before the rest of its own process by itself, as Culvert's lanes do, to come first. */
-const NEARLY_FIRST = ["nice", "-n", "-15"];
+export const NEARLY_FIRST = ["nice", "-n", "-15"];
 
 /** What `culvert` runs. */
 export const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
