@@ -1,43 +1,27 @@
 // Checksums of UDP and TCP, pseudo-header included (RFC 768, RFC 9293 §3.1, RFC 8200 §8.1).
-import {
-  IPV4_SOURCE,
-  IPV6_SOURCE,
-  PROTOCOL_TCP,
-  PROTOCOL_UDP,
-  TCP_CHECKSUM,
-  UDP_CHECKSUM,
-} from "./layout/ip";
+import { IPV4_SOURCE, IPV6_SOURCE, PROTOCOL_UDP, UDP_CHECKSUM, UDP_HEADER } from "./layout/ip";
 import { fold, sumWords, swap16 } from "./checksum";
 import { isIpv4, storeBe16 } from "./datagram";
 
 /** Computes and stores the UDP checksum. */
 export function putUdpChecksum(packet: usize, udp: usize, length: i32): void {
   store<u16>(udp, 0, UDP_CHECKSUM);
-  putSum(udp + UDP_CHECKSUM, udpSum(packet, udp, length), false);
+  putSum(udp + UDP_CHECKSUM, udpSum(packet, udp, length));
 }
 
 /**
- * Stores the checksum of UDP, or of TCP, whose header of an even number of octets stands at `transport`
- * with a checksum of zero, and whose payload stands elsewhere and has the sum `payload` (`sumWords`).
- * Both have `length` octets.
+ * Stores the checksum of UDP, whose header stands at `udp` with a checksum of zero, and whose payload
+ * stands elsewhere and has the sum `payload` (`sumWords`). Both have `length` octets.
  */
-export function putSplitChecksum(
-  packet: usize,
-  transport: usize,
-  header: i32,
-  length: i32,
-  payload: u32,
-  isTcp: bool,
-): void {
-  const own = sumWords(transport, header) + payload;
-  const sum = pseudoSum(packet, isTcp ? PROTOCOL_TCP : PROTOCOL_UDP, length, own);
-  putSum(transport + (isTcp ? TCP_CHECKSUM : UDP_CHECKSUM), sum, isTcp);
+export function putSplitChecksum(packet: usize, udp: usize, length: i32, payload: u32): void {
+  const own = sumWords(udp, UDP_HEADER) + payload;
+  putSum(udp + UDP_CHECKSUM, pseudoSum(packet, PROTOCOL_UDP, length, own));
 }
 
-/** Zero would mean "none" to UDP (RFC 768). */
-function putSum(at: usize, sum: u32, isTcp: bool): void {
+/** Zero would mean "none" (RFC 768). */
+function putSum(at: usize, sum: u32): void {
   const checksum = ~sum & 0xffff;
-  storeBe16(at, checksum == 0 && !isTcp ? 0xffff : checksum);
+  storeBe16(at, checksum ? checksum : 0xffff);
 }
 
 /** The sum over the pseudo-header and `length` octets of UDP; 0xffff when its checksum is right. */

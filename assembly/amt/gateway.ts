@@ -133,7 +133,7 @@ function takeMore(): u32 {
       count(STAGE_CONTROL, verdict, 1);
       octet += size;
       // A segment that becomes one with those before it shares what was decided about them.
-      if (sharer >= 0) octet += size * share(start + octet, start + length, size);
+      if (isShared) octet += size * share(start + octet, start + length, size);
     } while (octet < length && hasRoom());
     if (octet >= length) {
       message++;
@@ -162,9 +162,10 @@ function segmentSize(region: usize, message: u32, length: i32): i32 {
   return size > 0 ? size : max(length, 1);
 }
 
-// The relay of the last datagram, if what was decided about that one holds for any that becomes one
-// super-packet with it; else negative.
-let sharer: i32 = -1;
+// Whether what was decided about the last datagram holds for any that becomes one super-packet with
+// it, and that one's relay.
+let isShared: bool = false;
+let sharedRelay: u32 = 0;
 
 /**
  * Delivers those of a train's segments from `at` to `end`, of `size` octets each, that become one with
@@ -175,14 +176,14 @@ function share(at: usize, end: usize, size: i32): u32 {
   count(STAGE_CONTROL, STAGE_RECEIVED, joined);
   count(STAGE_CONTROL, VERDICT_FORWARDED, joined);
   count(STAGE_EGRESS, STAGE_RECEIVED, joined);
-  hearRelay(sharer, joined);
+  hearRelay(sharedRelay, joined);
   tally(TALLY_DELIVERED, joined);
   return joined;
 }
 
 /** Decides about one datagram; a wanted one is delivered to every member of its route. */
 function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32): i32 {
-  sharer = -1;
+  isShared = false;
   if (messageType(message, room) != AMT_DATA) return puntMessage(region, i, message, room, false);
   const length = decapsulate(message, room);
   if (length < 0) return -length;
@@ -209,7 +210,8 @@ function segment(region: usize, i: u32, message: usize, room: i32, outerEcn: u32
       // Its mark was, or has become, that of the outer header, or there is none to take over; and
       // there is no limit that ends the delivery.
       const alike = outerEcn == ECN_NOT || outerEcn == ecnOf(packet);
-      if (alike && !load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT)) sharer = relay;
+      isShared = alike && !load<u32>(ARENA_CONFIG, CONFIG_SINK_LIMIT);
+      sharedRelay = relay;
     }
   }
   return VERDICT_FORWARDED;

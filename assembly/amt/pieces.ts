@@ -16,14 +16,19 @@ import {
   IPV4_ID,
   IPV4_MF,
   IPV4_TOTAL_LENGTH,
-  IPV6_HEADER,
-  IPV6_PAYLOAD_LENGTH,
   UDP_CHECKSUM,
   UDP_HEADER,
   UDP_LENGTH,
 } from "../layout/ip";
 import { checksum, copyWords, sumWords } from "../checksum";
-import { be16, ipv4HeaderLength, isIpv4, storeBe16 } from "../datagram";
+import { be16, ipv4HeaderLength, storeBe16 } from "../datagram";
+import {
+  isOpen,
+  openUdp,
+  putSegmentHeaders,
+  segmentHeaders,
+  segmentPayload as payloadOfSegment,
+} from "../offload/segment";
 import { putSplitChecksum } from "../transport";
 
 const OPTION_END = 0;
@@ -33,18 +38,11 @@ const OPTION_COPIED = 0x80; // the option stands in every fragment
 /** Writes segment `piece` of a super-packet: a UDP datagram of `length` octets. */
 export function putSegment(item: usize, piece: u32, to: usize, length: u32): void {
   const packet = <usize>load<u32>(item, ITEM_PACKET);
-  const isV4 = isIpv4(packet);
-  const ip = isV4 ? ipv4HeaderLength(packet) : IPV6_HEADER;
-  const headers = ip + UDP_HEADER;
-  memory.copy(to, packet, headers);
-  const from = packet + headers + piece * load<u32>(item, ITEM_PIECE);
-  putSegmentUdp(to, to + ip, copyWords(to + headers, from, length - headers), length - headers);
-  if (isV4) {
-    storeBe16(to + IPV4_ID, be16(to + IPV4_ID) + piece);
-    finishIpv4(to, length);
-  } else {
-    storeBe16(to + IPV6_PAYLOAD_LENGTH, length - IPV6_HEADER);
-  }
+  if (piece == 0 || !isOpen(packet))
+    openUdp(packet, load<u32>(item, ITEM_LENGTH), load<u32>(item, ITEM_PIECE));
+  const headers = segmentHeaders();
+  const payload = copyWords(to + headers, payloadOfSegment(piece), length - headers);
+  putSegmentHeaders(piece, to, length, payload);
 }
 
 /** Writes fragment `piece` of an IPv4 datagram: `length` octets with header. */
@@ -115,7 +113,7 @@ function segmentPayload(item: usize, ip: u32, segment: u32): u32 {
 function putSegmentUdp(packet: usize, udp: usize, payload: u32, length: u32): void {
   storeBe16(udp + UDP_LENGTH, UDP_HEADER + length);
   store<u16>(udp, 0, UDP_CHECKSUM);
-  putSplitChecksum(packet, udp, UDP_HEADER, UDP_HEADER + length, payload, false);
+  putSplitChecksum(packet, udp, UDP_HEADER + length, payload);
 }
 
 /** Sets length and checksum of an IPv4 header whose other fields are right. */

@@ -130,7 +130,7 @@ let frame: usize = 0;
 let frameLength: i32 = 0;
 let frameMark: u32 = 0;
 let frameSession: usize = 0;
-let frameIp: i32 = -1; // octets before its IP header, if it may become part of a super-packet
+let frameIp: i32 = 0; // octets before its IP header; negative if it can't become part of a super-packet
 
 /**
  * Writes the next frames to the transmit region, all for the port at CURSOR_PORT, and returns how
@@ -249,7 +249,7 @@ function datagram(region: usize, i: u32, at: usize, length: i32): i32 {
   if (!lastSession) return VERDICT_L2TP_SESSION;
   note(lastSession, SESSION_HEARD, 1);
   const verdict = open(lastSession, messageEcn);
-  if (frame && isShared && frame + frameLength == at + length) sharedHead = <i32>(frame - at);
+  if (frame && isShared) sharedHead = <i32>(frame - at);
   return verdict;
 }
 

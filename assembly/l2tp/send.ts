@@ -99,7 +99,7 @@ import {
   VERDICT_TRUNCATED,
 } from "../layout/verdict";
 import { absolute, rxLength, rxPacket } from "../batch";
-import { checksum } from "../checksum";
+import { checksum, sumWords } from "../checksum";
 import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
 import { count, tally } from "../counters";
 import { isIpv4, storeBe16 } from "../datagram";
@@ -218,7 +218,7 @@ function putSegments(trafficClass: u32): void {
   for (let i: u32 = 0; i < segments; i++) {
     const octets = lengthOfSegment(i);
     const to = ARENA_TX + TX_STAGING + staged + SUPER_HEADERS - inner;
-    putSegmentHeaders(i, to, octets);
+    putSegmentHeaders(i, to, octets, sumWords(segmentPayload(i), octets - inner));
     const header = putHeader(frameSession, to, octets, frameMark);
     const length = header + octets;
     if (!joins(length, trafficClass)) begin(length, trafficClass);

@@ -18,6 +18,7 @@ import {
   TCP_PSH,
   TCP_SEQUENCE,
   UDP_CHECKSUM,
+  UDP_HEADER,
   UDP_LENGTH,
 } from "../layout/ip";
 import {
@@ -30,7 +31,7 @@ import {
 } from "../layout/system";
 import { VERDICT_FORWARDED, VERDICT_SEGMENT_KIND, VERDICT_TRUNCATED } from "../layout/verdict";
 import { fold, sumWords, swap16 } from "../checksum";
-import { be16, storeBe16, sumIpv4 } from "../datagram";
+import { be16, ipv4HeaderLength, isIpv4, storeBe16, sumIpv4 } from "../datagram";
 import { copyOctets } from "../octets";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
 
@@ -63,20 +64,36 @@ export function openSuper(frame: usize, length: i32, ip: i32, vnet: usize): i32 
   if (!readHeaders(frame + ip, length - ip, true, true)) return VERDICT_TRUNCATED;
   const wanted = isTcp ? (isV4 ? VNET_GSO_TCPV4 : VNET_GSO_TCPV6) : VNET_GSO_UDP_L4;
   if (type != wanted) return VERDICT_SEGMENT_KIND;
-  const payload = datagramLength - payloadAt;
-  if (payload <= 0) return VERDICT_SEGMENT_KIND;
-  superFrame = frame;
-  superIp = ip;
-  superTransport = ip + transportAt;
-  superPayload = ip + payloadAt;
-  superLength = ip + datagramLength;
-  superSize = size;
+  if (payloadAt >= datagramLength) return VERDICT_SEGMENT_KIND;
   superTcp = isTcp;
   superV4 = isV4;
-  segments = <u32>((payload + size - 1) / size);
-  segmentLength = superPayload + min(size, payload);
-  sumCommon(frame + ip, frame + superTransport);
+  open(frame, ip, ip + transportAt, ip + payloadAt, ip + datagramLength, size);
   return VERDICT_FORWARDED;
+}
+
+/** Takes up a super-packet of UDP, of `length` octets, that has been checked; `size` as in `openSuper`. */
+export function openUdp(packet: usize, length: i32, size: i32): void {
+  superTcp = false;
+  superV4 = isIpv4(packet);
+  const transport = superV4 ? <i32>ipv4HeaderLength(packet) : IPV6_HEADER;
+  open(packet, 0, transport, transport + UDP_HEADER, length, size);
+}
+
+/** True when the super-packet at `frame` is the one being cut. */
+export function isOpen(frame: usize): bool {
+  return superFrame == frame;
+}
+
+function open(frame: usize, ip: i32, transport: i32, payload: i32, length: i32, size: i32): void {
+  superFrame = frame;
+  superIp = ip;
+  superTransport = transport;
+  superPayload = payload;
+  superLength = length;
+  superSize = size;
+  segments = <u32>((length - payload + size - 1) / size);
+  segmentLength = min(payload + size, length);
+  sumCommon(frame + ip, frame + transport);
 }
 
 /** Sums what stays the same from segment to segment: all but what `putSegmentHeaders` adds. */
@@ -118,8 +135,11 @@ export function segmentPayload(i: u32): usize {
   return superFrame + superPayload + <i32>i * superSize;
 }
 
-/** Writes the headers of segment `i`, which has `length` octets with them, to `to`. */
-export function putSegmentHeaders(i: u32, to: usize, length: i32): void {
+/**
+ * Writes the headers of segment `i`, which has `length` octets with them, to `to`; its payload has the
+ * sum `payload` (`sumWords`).
+ */
+export function putSegmentHeaders(i: u32, to: usize, length: i32, payload: u32): void {
   copyOctets(to, superFrame, superPayload);
   const ip = to + superIp;
   if (superV4) {
@@ -133,7 +153,6 @@ export function putSegmentHeaders(i: u32, to: usize, length: i32): void {
   }
   const transport = to + superTransport;
   const octets: u32 = swap16(length - superTransport);
-  const payload = sumWords(segmentPayload(i), length - superPayload);
   const sum = <u64>commonTransport + payload + octets;
   if (superTcp) putTcp(i, transport, sum);
   else putUdp(transport, octets, sum);
