@@ -139,7 +139,7 @@ const CORES: Readonly<Record<string, string>> = { relay: "0", gateway: "1" };
 /**
  * Places the daemons of a row where there are only two cores. For trains each has one: the scheduler often
  * puts both on one while the source has the other for itself, and moves them late. With ordinary datagrams
- * they have both: a relay that shares the source's core interrupts it for each datagram.
+ * they have both: a relay that shares the source's core takes time from it.
  */
 export function place(row: Ends, { segments }: Load): void {
   if (os.availableParallelism() !== 2) return;

@@ -228,7 +228,7 @@ export class Lane {
       stage.begin(count, number);
       if (stage.fill) this.#send(stage, port);
       else this.#settle();
-      if (count < most) break;
+      if (count < most && (this.#filling || !port.gather?.(count))) break;
     }
     return !this.#filling;
   }

@@ -120,13 +120,17 @@ function openPort(lane: Lane, plan: PortPlan, arena: ArenaView, stages: L2tpStag
 }
 
 /** Ports over the plan's descriptors. One descriptor has one port. */
-function openInlets(plan: FixedPorts, core: Core, arena: ArenaView): Inflow[] {
+function openInlets(
+  plan: FixedPorts & Pick<LanePlan, "busyPoll">,
+  core: Core,
+  arena: ArenaView,
+): Inflow[] {
   return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt, ingress, ring }, index) => {
     const region = regionOf(index, amt);
     const port =
       kind === "device"
         ? new DevicePort(arena, fd, region, frameHeader(frame))
-        : ((ring && openRingPort(core, arena, fd, region, ring)) ??
+        : ((ring && openRingPort(core, arena, fd, region, ring, !plan.busyPoll)) ??
           new SocketPort(arena, fd, region));
     return { port, frame, udpPort, amt, ingress };
   });
@@ -139,10 +143,11 @@ function openRingPort(
   fd: number,
   region: number,
   shape: RingShape,
+  gathers: boolean,
 ): Port | undefined {
   const ring = grow(arena.memory, ringLength(shape) / PAGE);
   if (ring === undefined || openRing(fd, shape, arena.base + ring) < 0) return undefined;
-  return new RingPort(core, arena, fd, region, shape, ring);
+  return new RingPort(core, arena, fd, region, shape, ring, gathers);
 }
 
 /** Where new memory of so many pages begins; undefined when the arena is as large as it may be. */

@@ -45,6 +45,7 @@ const PROTOTYPES = {
   getsockopt: "int getsockopt(int, int, int, void *, void *)",
   send: "intptr_t send(int, void *, size_t, int)",
   sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
+  usleep: "int usleep(unsigned int)",
   madvise: "int madvise(uintptr_t, size_t, int)",
   sched_setaffinity: "int sched_setaffinity(int, size_t, void *)",
   sched_getaffinity: "int sched_getaffinity(int, size_t, void *)",
@@ -170,6 +171,12 @@ export function epollWait(fd: number, events: number, count: number, millisecond
   const bound = libc ?? load();
   const result = bound.epoll_wait(fd, events, count, milliseconds);
   return result < 0 ? negatedErrno(bound) : result;
+}
+
+/** Sleeps for `microseconds`, and the timer slack of the thread, or until a signal comes. */
+export function rest(microseconds: number): void {
+  check("usleep", microseconds);
+  (libc ?? load()).usleep(microseconds);
 }
 
 /**

@@ -29,6 +29,11 @@ export interface Port {
   /** Gives back what `held` shows. To be called when all that was made of it has been sent. */
   done?(): void;
   /**
+   * Lets more packets come, where they come so fast that it is worth it, after a batch of `count` that is
+   * all sent. Returns whether it did.
+   */
+  gather?(count: number): boolean;
+  /**
    * Sends `count` messages of the transmit region from number `first` on. Returns how many were
    * taken, perhaps fewer, or a negated errno that concerns message `first`; -EAGAIN when none can be
    * taken for now.

@@ -4,11 +4,16 @@
  * by recvmmsg.
  */
 import { RX_HEADERS } from "../../assembly/layout/arena.ts";
+import { monotonic } from "../os/clock.ts";
 import { EAGAIN } from "../os/errno.ts";
-import { recvmmsg } from "../os/libc.ts";
+import { recvmmsg, rest } from "../os/libc.ts";
 import { closeRing, type RingShape } from "../os/packet-ring.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
+import { Gathering } from "./gathering.ts";
 import { addressList, type ArenaView, type HeldFrames, type Port } from "./port.ts";
+
+/** How long frames gather, in microseconds; the kernel adds the timer slack of the thread, 50 unless set. */
+const GATHER = 50;
 
 /** What the core offers for the frames of a ring; see `assembly/packet-ring.ts`. */
 export interface Frames {
@@ -27,11 +32,15 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
   readonly #address: number;
   /** Bits of a frame's number. */
   readonly #mask: number;
+  readonly #gathering: Gathering | undefined;
   /** Frames of the batch. */
   #count = 0;
   #open = true;
 
-  /** Over a ring that `openRing` mapped at `ring` in the arena; closes it. */
+  /**
+   * Over a ring that `openRing` mapped at `ring` in the arena; closes it. Where `gathers`, the thread
+   * sleeps for a moment after small batches that come fast.
+   */
   constructor(
     core: Frames,
     arena: ArenaView,
@@ -39,6 +48,7 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
     region: number,
     shape: RingShape,
     ring: number,
+    gathers: boolean,
   ) {
     super(fd);
     this.ring = ring;
@@ -48,6 +58,7 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
     this.#core = core;
     this.#address = arena.base + ring;
     this.#headers = addressList(arena, region + RX_HEADERS, 1, 0);
+    this.#gathering = gathers ? new Gathering() : undefined;
   }
 
   receive(most: number): number {
@@ -67,6 +78,12 @@ export class RingPort extends DescriptorWatch implements Port, HeldFrames {
     if (!this.held) return;
     this.held = undefined;
     this.#giveBack(this.#count);
+  }
+
+  gather(count: number): boolean {
+    if (!this.#gathering?.after(count, monotonic())) return false;
+    rest(GATHER);
+    return true;
   }
 
   send(): number {

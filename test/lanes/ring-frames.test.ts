@@ -37,6 +37,7 @@ class DeskRing implements Port {
   held: HeldFrames | undefined;
   ready: (next: number) => number = () => 0;
   release: (first: number, count: number) => void = () => {};
+  gather: (count: number) => boolean = () => false;
   readonly #view: DataView;
   readonly #octets: Uint8Array;
   #written = 0;
@@ -191,6 +192,25 @@ test("frames go back to the kernel only when all that was made of them is sent",
   bed.lane.stop();
   assert.equal(ring.status(0), TP_STATUS_KERNEL);
   assert.equal(bed.ledger().stages[STAGE_INGEST]![0], 19);
+});
+
+test("what has gathered after a small batch is taken at once; nothing gathers while the outlet is full", () => {
+  const { bed, ring, pump } = makeRingBed();
+  prepare(bed.commands);
+  bed.commands.config(CONFIG_SEGMENTS, 1);
+  bed.run();
+  const packet = (i: number): Uint8Array =>
+    vnet(udpDatagram({ source: "2001:db8::44", group: "ff0e::1234", payload: pattern(40, i) }));
+  const asked: number[] = [];
+  ring.gather = (count) => asked.push(count) === 1 && [3, 4].every((i) => ring.write(packet(i)));
+  for (let i = 0; i < 3; i++) ring.write(packet(i));
+  assert.equal(pump(), true);
+  assert.deepEqual(asked, [3, 2]);
+  assert.equal(bed.socket.departures.length, 3 * 5);
+  bed.socket.room = 1;
+  ring.write(packet(5));
+  assert.equal(pump(), false);
+  assert.deepEqual(asked, [3, 2]);
 });
 
 test("frames that were cut short are told apart, and never relayed as they are", () => {
