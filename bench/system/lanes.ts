@@ -148,6 +148,6 @@ async function cost(pid: number, window: number, packets: () => Promise<number>)
 
 function ticksOf(pid: number): number {
   let all = 0;
-  for (const { user, system } of threads(pid).values()) all += user + system;
+  for (const ticks of threads(pid).values()) all += ticks;
   return all;
 }

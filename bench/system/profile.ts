@@ -6,9 +6,9 @@
  * have more to do than time. With a core each most of them would wait for the source, and a lane that
  * often waits spends more on each of its few packets.
  *
- * Processor time is the kernel's own account of each thread. The shares of the core and the collector
- * are from V8's profiler, in a second run, since the profiler costs time; JavaScript has the rest of
- * what the thread spent outside the kernel.
+ * How much time a thread had is the kernel's own account; which part of it was in the kernel is sampled.
+ * The shares of the core and the collector are from V8's profiler, in a second run, since the profiler
+ * costs time; JavaScript has the rest of what the thread spent outside the kernel.
  */
 import os from "node:os";
 import path from "node:path";
@@ -25,16 +25,17 @@ import { CROWD, Path, WITNESS } from "./path.ts";
 import { CulvertWire, flooded, sink, SMALL } from "./pseudowire.ts";
 import { CulvertRow, PAYLOAD } from "./rows.ts";
 import {
-  control,
+  busiest,
+  inKernel,
   inside,
-  lane,
   profiles,
   profiling,
   ran,
   runs,
+  sample,
+  spent,
   threads,
   type Inside,
-  type Ticks,
 } from "./threads.ts";
 import { EFFORTS, type Timing } from "./window.ts";
 import { Wire } from "./wire.ts";
@@ -63,7 +64,14 @@ type Programs = Record<Native, string>;
 type Flags = (folder: string, role: string) => readonly string[];
 type SetUp = (programs: Programs, flags: Flags) => Promise<Scene>;
 
-const THREADS = { lane, control } as const;
+/** Threads of a daemon. */
+type Thread = "lane" | "control";
+
+/** Shares of 1 of the time that a thread had. */
+interface Spent {
+  readonly user: number;
+  readonly system: number;
+}
 
 /** Shares of 1 of a thread's time, in the order of the table. */
 type Shares = Readonly<
@@ -131,7 +139,7 @@ function percent(place: string, subject: string, samples: readonly number[], goa
 }
 
 /** What the kernel's account and the profiler's say together. */
-function shares({ user, system }: Ticks, { core, collector }: Inside): Shares {
+function shares({ user, system }: Spent, { core, collector }: Inside): Shares {
   return {
     "system calls": system,
     core,
@@ -220,29 +228,31 @@ async function outsideOf(
   setUp: SetUp,
   timing: Timing,
   programs: Programs,
-): Promise<Map<string, Record<keyof typeof THREADS, Ticks>[]>> {
+): Promise<Map<string, Record<Thread, Spent>[]>> {
   const scene = await setUp(programs, () => []);
-  const { daemons, saturate } = scene;
-  const taken = new Map(
-    [...daemons.keys()].map((role) => [role, [] as Record<keyof typeof THREADS, Ticks>[]]),
-  );
+  const { daemons, saturate, folder } = scene;
+  const taken = new Map([...daemons.keys()].map((role) => [role, [] as Record<Thread, Spent>[]]));
+  const pids = [...daemons.values()].map(({ pid }) => pid!);
+  const samples = path.join(folder, "samples");
   try {
     for (let round = 0; round < timing.rounds; round++)
       await saturate(timing.ramp, async () => {
-        const before = [...daemons].map(([, { pid }]) => threads(pid!));
+        const before = pids.map(threads);
         const began = performance.now();
-        await setTimeout(timing.window);
+        await sample(pids, timing.window, samples);
         const ticks = ((performance.now() - began) * TICKS) / 1_000;
-        for (const [i, [role, { pid }]] of [...daemons].entries()) {
-          const after = threads(pid!);
-          const of = (thread: keyof typeof THREADS): Ticks => {
-            const { user, system } = THREADS[thread](pid!, before[i]!, after);
-            return { user: user / ticks, system: system / ticks };
+        const after = pids.map(threads);
+        const kernel = await inKernel(samples);
+        for (const [i, role] of [...daemons.keys()].entries()) {
+          const had = spent(before[i]!, after[i]!);
+          const of = (tid: number): Spent => {
+            const busy = had.get(tid)! / ticks;
+            const system = busy * (kernel.get(tid) ?? 0);
+            return { user: busy - system, system };
           };
-          const spent = { lane: of("lane"), control: of("control") };
-          if (spent.lane.user + spent.lane.system === 0)
-            throw new Error(`the lane of ${role} did nothing`);
-          taken.get(role)!.push(spent);
+          const lane = of(busiest(pids[i]!, had));
+          if (lane.user + lane.system === 0) throw new Error(`the lane of ${role} did nothing`);
+          taken.get(role)!.push({ lane, control: of(pids[i]!) });
         }
       });
     return taken;
@@ -256,7 +266,7 @@ async function insideOf(
   setUp: SetUp,
   timing: Timing,
   programs: Programs,
-): Promise<Map<string, Record<keyof typeof THREADS, Inside>>> {
+): Promise<Map<string, Record<Thread, Inside>>> {
   const place = (folder: string, role: string) =>
     path.join(folder, `profile-${role.replaceAll(" ", "-")}`);
   const scene = await setUp(programs, (folder, role) => profiling(place(folder, role)));
@@ -287,9 +297,9 @@ async function insideOf(
         const main = found.get(0);
         if (main === undefined || found.size < 2) throw new Error(`${role} left no profiles`);
         found.delete(0);
-        const busiest = [...found.values()].reduce((a, b) => (b.core > a.core ? b : a));
+        const lane = [...found.values()].reduce((a, b) => (b.core > a.core ? b : a));
         const parts = running.get(role)!;
-        return [role, { lane: only(busiest, parts.lane), control: only(main, parts.control) }];
+        return [role, { lane: only(lane, parts.lane), control: only(main, parts.control) }];
       }),
     );
   } finally {

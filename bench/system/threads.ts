@@ -1,53 +1,83 @@
 /** Where a program's threads spend their time: in the kernel, and by function. */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-
-/** Processor time of one thread, in ticks of the kernel's clock. */
-export interface Ticks {
-  readonly user: number;
-  readonly system: number;
-}
+import { Program } from "../../src/lab/program.ts";
+import { requireTool } from "../../src/lab/tool.ts";
+import { outcome } from "./rows.ts";
 
 /** Words of /proc/PID/task/TID/stat after the name: see proc(5). */
 const UTIME = 11;
 const STIME = 12;
 
-/** The threads of a process, by their id. */
-export function threads(pid: number): Map<number, Ticks> {
+/** Processor time of a process's threads by their id, in ticks of the kernel's clock. */
+export function threads(pid: number): Map<number, number> {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
   return new Map(
     tasks.map((tid) => {
       const stat = readFileSync(`/proc/${pid}/task/${tid}/stat`, "utf8");
       const words = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return [tid, { user: Number(words[UTIME]), system: Number(words[STIME]) }];
+      return [tid, Number(words[UTIME]) + Number(words[STIME])];
     }),
   );
 }
 
 /** What each thread spent in between; those that began or ended meanwhile are left out. */
-function spent(from: Map<number, Ticks>, to: Map<number, Ticks>): Map<number, Ticks> {
+export function spent(from: Map<number, number>, to: Map<number, number>): Map<number, number> {
   return new Map(
-    [...to].flatMap(([tid, { user, system }]) => {
+    [...to].flatMap(([tid, ticks]) => {
       const before = from.get(tid);
-      if (before === undefined) return [];
-      return [[tid, { user: user - before.user, system: system - before.system }]];
+      return before === undefined ? [] : [[tid, ticks - before]];
     }),
   );
 }
 
-const NOTHING: Ticks = { user: 0, system: 0 };
-
-/** What the busiest thread besides the main one spent in between: in a daemon with one lane, the lane. */
-export function lane(pid: number, from: Map<number, Ticks>, to: Map<number, Ticks>): Ticks {
-  const all = ({ user, system }: Ticks) => user + system;
-  return [...spent(from, to)]
-    .filter(([tid]) => tid !== pid)
-    .reduce((most, [, other]) => (all(other) > all(most) ? other : most), NOTHING);
+/** The busiest thread besides the main one: in a daemon with one lane, the lane. */
+export function busiest(pid: number, ticks: Map<number, number>): number {
+  const others = [...ticks].filter(([tid]) => tid !== pid);
+  return others.reduce((most, other) => (other[1] > most[1] ? other : most), [pid, 0])[0];
 }
 
-/** What the main thread spent in between: in a daemon, control. */
-export function control(pid: number, from: Map<number, Ticks>, to: Map<number, Ticks>): Ticks {
-  return spent(from, to).get(pid) ?? NOTHING;
+/** Samples of a second, not in step with the kernel's clock. */
+const SAMPLES = 499;
+/** Addresses of the kernel's half, as perf prints them. */
+const KERNEL = /^ffff[0-9a-f]{12}$/;
+
+/** Samples the threads of processes for so many milliseconds, into `file`. */
+export async function sample(
+  pids: readonly number[],
+  milliseconds: number,
+  file: string,
+): Promise<void> {
+  const how = ["-q", "-e", "cpu-clock", "-F", String(SAMPLES), "-p", pids.join(), "-o", file];
+  const until = ["--", "sleep", String(milliseconds / 1_000)];
+  await outcome(new Program(perf(), ["record", ...how, ...until]));
+}
+
+/**
+ * Which part of its samples found each thread in the kernel, by its id; a thread that never ran has none.
+ * The kernel's own account would not do: what it does for a packet within a sending call counts as an
+ * interrupt there, and is shared out.
+ */
+export async function inKernel(file: string): Promise<Map<number, number>> {
+  return partsInKernel(await outcome(new Program(perf(), ["script", "-i", file, "-F", "tid,ip"])));
+}
+
+/** The same from lines of a thread's id and an address. */
+export function partsInKernel(text: string): Map<number, number> {
+  const counts = new Map<number, { kernel: number; all: number }>();
+  for (const line of text.split("\n")) {
+    const [tid, address] = line.trim().split(/\s+/);
+    if (address === undefined) continue;
+    const count = counts.get(Number(tid)) ?? { kernel: 0, all: 0 };
+    counts.set(Number(tid), count);
+    count.all++;
+    if (KERNEL.test(address)) count.kernel++;
+  }
+  return new Map([...counts].map(([tid, { kernel, all }]) => [tid, kernel / all]));
+}
+
+function perf(): string {
+  return requireTool("perf", "linux-perf");
 }
 
 /** Nanoseconds of a thread: on a processor, and ready to run while others had it. */
