@@ -8,6 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Namespace } from "../../src/lab/lab.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
+import { besides, confine } from "./cores.ts";
 import { hold } from "./delivery.ts";
 import { CulvertEnds, INNER } from "./ends.ts";
 import { buildPrograms, type Native } from "./native.ts";
@@ -142,7 +143,7 @@ function figuresOf(measured: ReadonlyMap<Row, readonly Measured[]>, count: numbe
 
 async function measure(row: Row, programs: Programs, seconds: number): Promise<Measured> {
   const join = row.joinAt === undefined ? [] : [row.local, row.joinAt];
-  const program = [...FIRST, programs.latency];
+  const program = besides([...FIRST, programs.latency]);
   const place = [row.target, String(PORT)];
   const receiver = launch(row.to, [...program, "receive", ...place, ...join]);
   await receiver.ready();
@@ -179,6 +180,7 @@ async function amt(programs: Programs): Promise<Row> {
     const ends = new CulvertEnds(path, programs);
     await ends.start();
     await hold(ends);
+    confine(ends.daemons.values());
   } catch (error) {
     path.remove();
     throw error;
@@ -200,8 +202,10 @@ function through(Kind: typeof CulvertWire | typeof NativeWire, name: string) {
     const wire = new Wire();
     const { west, east } = wire;
     try {
-      await new Kind(wire, programs).start();
+      const row = new Kind(wire, programs);
+      await row.start();
       wire.open();
+      confine(row.daemons);
     } catch (error) {
       wire.remove();
       throw error;

@@ -10,13 +10,13 @@
  * The shares of the core and the collector are from V8's profiler, in a second run, since the profiler
  * costs time; JavaScript has the rest of what the thread spent outside the kernel.
  */
-import os from "node:os";
 import path from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
-import { requireTool, run } from "../../src/lab/tool.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
+import { spread } from "../statistics.ts";
+import { confine } from "./cores.ts";
 import { hold, LOADS, saturated, type Load } from "./delivery.ts";
 import { CulvertEnds } from "./ends.ts";
 import { atSaturation } from "./fanout.ts";
@@ -42,6 +42,9 @@ import { Wire } from "./wire.ts";
 
 /** Percent of a lane's busy time that system calls are to have. */
 const GOAL: Goal = { atLeast: 80 };
+
+/** What lanes must have of their core together to be called saturated. */
+const SATURATED = 0.9;
 
 /** Gateways of the fan-out. */
 const GATEWAYS = 100;
@@ -95,9 +98,17 @@ export async function runProfile(
   const timing = EFFORTS[effort];
   const programs = buildPrograms();
   const figures: Figure[] = [];
+  const notes: string[] = [];
   for (const [name, setUp] of Object.entries(SCENES)) {
     progress(`profile: ${name}: system calls`);
     const outside = await outsideOf(setUp, timing, programs);
+    const busy = spread(busyTogether([...outside.values()])).median;
+    const isSaturated = busy >= SATURATED;
+    if (!isSaturated)
+      notes.push(
+        `${name}: the lanes had work for ${(100 * busy).toFixed(0)} % of their core: its source is the ` +
+          "limit, and no goal is set for lanes that are not saturated",
+      );
     progress(`profile: ${name}: core and collector`);
     const within = await insideOf(setUp, timing, programs);
     for (const [role, rounds] of outside)
@@ -113,8 +124,9 @@ export async function runProfile(
             ),
           );
         if (thread === "lane") {
-          const busy = samples.map((each) => each["system calls"] / (1 - each.waiting));
-          figures.push(percent(place, "system calls of busy time", busy, GOAL));
+          const part = samples.map((each) => each["system calls"] / (1 - each.waiting));
+          const goal = isSaturated ? GOAL : undefined;
+          figures.push(percent(place, "system calls of busy time", part, goal));
         }
       }
   }
@@ -126,8 +138,15 @@ export async function runProfile(
     settings: { rounds: timing.rounds, windowMs: timing.window },
     figures,
     ratios: [],
-    notes: [],
+    notes,
   };
+}
+
+/** What the lanes of all daemons had of their core together, round by round. */
+function busyTogether(daemons: readonly (readonly Record<Thread, Spent>[])[]): number[] {
+  return daemons[0]!.map((_, round) =>
+    daemons.reduce((sum, rounds) => sum + rounds[round]!.lane.user + rounds[round]!.lane.system, 0),
+  );
 }
 
 function percent(place: string, subject: string, samples: readonly number[], goal?: Goal): Figure {
@@ -147,13 +166,6 @@ function shares({ user, system }: Spent, { core, collector }: Inside): Shares {
     collector,
     waiting: Math.max(0, 1 - user - system),
   };
-}
-
-/** Holds daemons on the last core, where there are several. */
-function confine(daemons: Iterable<Program>): void {
-  const last = os.availableParallelism() - 1;
-  const program = requireTool("taskset", "util-linux");
-  for (const { pid } of daemons) run(program, ["-apc", String(last), String(pid)]);
 }
 
 /** A relay, a gateway and a listener. */

@@ -215,6 +215,8 @@ abstract class Row {
    * code. What TCP's own ends copy is left out; it is the same for all.
    */
   readonly copies: Readonly<Record<"TCP" | "small frames", number>> = READ_AND_WRITTEN;
+  /** The programs that join them, in the west, then in the east. */
+  readonly daemons: Program[] = [];
 
   constructor(
     readonly wire: Wire,
@@ -233,18 +235,16 @@ abstract class Row {
     ];
   }
 
-  protected async launch(end: End, words: readonly string[], place = FIRST): Promise<Program> {
+  protected async launch(end: End, words: readonly string[], place = FIRST): Promise<void> {
     const started = launch(end.namespace, [...place, ...words]);
+    this.daemons.push(started);
     await started.ready();
-    return started;
   }
 }
 
 /** Culvert's L2TPv3 over UDP, set up by the words of `ip l2tp`. */
 export class CulvertWire extends Row {
   readonly name = "culvert";
-  /** In the west, then in the east. */
-  readonly daemons: Program[] = [];
   /** Flags of Node for each of them. */
   flags: readonly (readonly string[])[] = [];
   lanes = 1;
@@ -263,8 +263,7 @@ export class CulvertWire extends Row {
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
       const node = [process.execPath, ...(this.flags[end] ?? []), COMMAND];
-      const words = [...node, "run", "-c", file, ...control];
-      this.daemons.push(await this.launch(here, words, NEARLY_FIRST));
+      await this.launch(here, [...node, "run", "-c", file, ...control], NEARLY_FIRST);
       const ids = `tunnel_id ${1 + end} peer_tunnel_id ${2 - end}`;
       const outer = `local ${here.outer} remote ${there.outer} udp_sport ${PORT} udp_dport ${PORT}`;
       const session = `tunnel_id ${1 + end} session_id ${1 + end} peer_session_id ${2 - end}`;
