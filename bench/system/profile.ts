@@ -247,26 +247,26 @@ async function outsideOf(
   const pids = [...daemons.values()].map(({ pid }) => pid!);
   const samples = path.join(folder, "samples");
   try {
-    for (let round = 0; round < timing.rounds; round++)
-      await saturate(timing.ramp, async () => {
+    for (let round = 0; round < timing.rounds; round++) {
+      const [had, ticks] = await saturate(timing.ramp, async () => {
         const before = pids.map(threads);
         const began = performance.now();
         await sample(pids, timing.window, samples);
         const ticks = ((performance.now() - began) * TICKS) / 1_000;
-        const after = pids.map(threads);
-        const kernel = await inKernel(samples);
-        for (const [i, role] of [...daemons.keys()].entries()) {
-          const had = spent(before[i]!, after[i]!);
-          const of = (tid: number): Spent => {
-            const busy = had.get(tid)! / ticks;
-            const system = busy * (kernel.get(tid) ?? 0);
-            return { user: busy - system, system };
-          };
-          const lane = of(busiest(pids[i]!, had));
-          if (lane.user + lane.system === 0) throw new Error(`the lane of ${role} did nothing`);
-          taken.get(role)!.push({ lane, control: of(pids[i]!) });
-        }
+        return [pids.map((pid, i) => spent(before[i]!, threads(pid))), ticks] as const;
       });
+      const kernel = await inKernel(samples);
+      for (const [i, role] of [...daemons.keys()].entries()) {
+        const of = (tid: number): Spent => {
+          const busy = had[i]!.get(tid)! / ticks;
+          const system = busy * (kernel.get(tid) ?? 0);
+          return { user: busy - system, system };
+        };
+        const lane = of(busiest(pids[i]!, had[i]!));
+        if (lane.user + lane.system === 0) throw new Error(`the lane of ${role} did nothing`);
+        taken.get(role)!.push({ lane, control: of(pids[i]!) });
+      }
+    }
     return taken;
   } finally {
     scene.remove();

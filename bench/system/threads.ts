@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { Program } from "../../src/lab/program.ts";
 import { requireTool } from "../../src/lab/tool.ts";
-import { outcome } from "./rows.ts";
+import { FIRST, outcome } from "./rows.ts";
 
 /** Words of /proc/PID/task/TID/stat after the name: see proc(5). */
 const UTIME = 11;
@@ -50,7 +50,8 @@ export async function sample(
 ): Promise<void> {
   const how = ["-q", "-e", "cpu-clock", "-F", String(SAMPLES), "-p", pids.join(), "-o", file];
   const until = ["--", "sleep", String(milliseconds / 1_000)];
-  await outcome(new Program(perf(), ["record", ...how, ...until]));
+  const [nice, ...first] = FIRST;
+  await outcome(new Program(nice!, [...first, perf(), "record", ...how, ...until]));
 }
 
 /**
