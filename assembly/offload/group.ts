@@ -37,8 +37,8 @@ import {
   VNET_HEADER_LENGTH,
   VNET_NEEDS_CHECKSUM,
 } from "../layout/system";
-import { checksum, fold } from "../checksum";
-import { be16, storeBe16, sumIpv4 } from "../datagram";
+import { checksum } from "../checksum";
+import { be16, storeBe16, sumIpv4, sumVariedIpv4 } from "../datagram";
 import { sameOctets } from "../octets";
 import { pseudoSum, sumBehindAddresses } from "../transport";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
@@ -62,7 +62,7 @@ let total: i32 = 0; // octets of the frame that the group makes
 let tcp: bool = false;
 let v4: bool = false;
 let checked: bool = false; // the first one's checksums are right
-let varied: u32 = 0; // what `sumOfVaried` then said of it
+let varied: u32 = 0; // what `sumVariedIpv4` then said of it
 let ended: bool = false;
 let nextSequence: u32 = 0;
 let lastFlags: u32 = 0;
@@ -105,7 +105,8 @@ export function groupJoins(frame: usize, length: i32, at: i32): bool {
   if (total + octets - ip - (v4 ? 0 : IPV6_HEADER) > LENGTH_MAX) return false;
   if (!isNext(frame, length)) return false;
   if (!checked && !checkFirst()) return false;
-  if (v4 && sumOfVaried(frame + ip) != varied) return false;
+  // All their IPv4 checksums are right if these sums are the same and one is.
+  if (v4 && sumVariedIpv4(frame + ip) != varied) return false;
   if (!isRight(frame, length)) return false;
   groupCount++;
   total += octets;
@@ -222,21 +223,9 @@ function isNextTcp(header: usize): bool {
 /** Checks the checksums of the first frame, which can have no followers if one is wrong. */
 function checkFirst(): bool {
   checked = (!v4 || sumIpv4(first + ip, IPV4_HEADER) == 0xffff) && isRight(first, payload + size);
-  if (v4) varied = sumOfVaried(first + ip);
+  if (v4) varied = sumVariedIpv4(first + ip);
   if (!checked) groupCount = 0;
   return checked;
-}
-
-/**
- * The sum of what differs between the IPv4 headers of a group: length, identification and checksum.
- * All their checksums are right if these sums are the same and one is.
- */
-function sumOfVaried(packet: usize): u32 {
-  return fold(
-    <u64>load<u16>(packet, IPV4_TOTAL_LENGTH) +
-      load<u16>(packet, IPV4_ID) +
-      load<u16>(packet, IPV4_CHECKSUM),
-  );
 }
 
 /** True when the checksum of TCP or UDP is right. */

@@ -31,7 +31,7 @@ import {
 } from "../layout/system";
 import { VERDICT_FORWARDED, VERDICT_SEGMENT_KIND, VERDICT_TRUNCATED } from "../layout/verdict";
 import { fold, sumWords, swap16 } from "../checksum";
-import { be16, ipv4HeaderLength, isIpv4, storeBe16, sumIpv4 } from "../datagram";
+import { be16, ipv4HeaderLength, isIpv4, storeBe16, sumIpv4, sumVariedIpv4 } from "../datagram";
 import { copyOctets } from "../octets";
 import { datagramLength, isTcp, isV4, payloadAt, readHeaders, transportAt } from "./headers";
 
@@ -98,11 +98,7 @@ function open(frame: usize, ip: i32, transport: i32, payload: i32, length: i32, 
 
 /** Sums what stays the same from segment to segment: all but what `putSegmentHeaders` adds. */
 function sumCommon(ip: usize, transport: usize): void {
-  if (superV4) {
-    const varied =
-      <u64>load<u16>(ip, IPV4_TOTAL_LENGTH) + load<u16>(ip, IPV4_ID) + load<u16>(ip, IPV4_CHECKSUM);
-    commonIp = difference(sumIpv4(ip, superTransport - superIp), fold(varied));
-  }
+  if (superV4) commonIp = difference(sumIpv4(ip, superTransport - superIp), sumVariedIpv4(ip));
   const varied: u64 = superTcp
     ? <u64>load<u32>(transport, TCP_SEQUENCE) +
       load<u16>(transport, TCP_DATA_OFFSET) +
