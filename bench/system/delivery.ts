@@ -9,15 +9,15 @@
 import os from "node:os";
 import { setTimeout } from "node:timers/promises";
 import type { Program } from "../../src/lab/program.ts";
-import { requireTool, run } from "../../src/lab/tool.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, sideBySide, type Effort, type Figure, type Result } from "../result.ts";
 import { spread } from "../statistics.ts";
+import { holdOn, SOURCE_CORE } from "./cores.ts";
 import { CulvertEnds, DgramEnds, VxlanEnds, type Ends } from "./ends.ts";
 import type { Checked } from "./fanout.ts";
 import { buildPrograms } from "./native.ts";
 import { Path, SOURCE } from "./path.ts";
-import { GROUP, GROUP_PORT, outcome, PAYLOAD, SOURCE_CORE } from "./rows.ts";
+import { GROUP, GROUP_PORT, outcome, PAYLOAD } from "./rows.ts";
 import type { Taken } from "./stack.ts";
 
 interface Timing {
@@ -143,9 +143,7 @@ const CORES: Readonly<Record<string, string>> = { relay: "0", gateway: "1" };
  */
 export function place(row: Ends, { segments }: Load): void {
   if (os.availableParallelism() !== 2) return;
-  const program = requireTool("taskset", "util-linux");
-  for (const [role, { pid }] of row.daemons)
-    run(program, ["-apc", segments > 1 ? CORES[role]! : "0,1", String(pid)]);
+  for (const [role, daemon] of row.daemons) holdOn(daemon, segments > 1 ? CORES[role]! : "0,1");
 }
 
 /** Each round begins with another row. */

@@ -23,6 +23,7 @@ import {
   type Result,
 } from "../result.ts";
 import { spread } from "../statistics.ts";
+import { onSource } from "./cores.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS, type Arrived } from "./path.ts";
 import {
@@ -35,7 +36,6 @@ import {
   launch,
   outcome,
   PAYLOAD,
-  SOURCE_CORE,
   TrainsRow,
   VxlanRow,
 } from "./rows.ts";
@@ -265,8 +265,8 @@ export async function proveSaturated(row: Row, timing: Timing): Promise<void> {
  */
 export async function witness(row: Row, during: () => Promise<void>): Promise<Checked> {
   const place = [WITNESS, FIRST_GATEWAY, row.headers, PAYLOAD].map(String);
-  const core = SOURCE_CORE < 0 ? [] : ["taskset", "-c", String(SOURCE_CORE)];
-  const check = launch(row.path.far, [...FIRST, ...core, row.programs.check, ...place]);
+  const command = onSource([row.programs.check, ...place]);
+  const check = launch(row.path.far, [...FIRST, ...command]);
   await check.ready();
   await during();
   check.kill("SIGTERM");

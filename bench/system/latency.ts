@@ -8,7 +8,7 @@ import { setTimeout } from "node:timers/promises";
 import type { Namespace } from "../../src/lab/lab.ts";
 import { describeMachine } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
-import { besides, confine } from "./cores.ts";
+import { offLast, confine } from "./cores.ts";
 import { hold } from "./delivery.ts";
 import { CulvertEnds, INNER } from "./ends.ts";
 import { buildPrograms, type Native } from "./native.ts";
@@ -143,7 +143,7 @@ function figuresOf(measured: ReadonlyMap<Row, readonly Measured[]>, count: numbe
 
 async function measure(row: Row, programs: Programs, seconds: number): Promise<Measured> {
   const join = row.joinAt === undefined ? [] : [row.local, row.joinAt];
-  const program = besides([...FIRST, programs.latency]);
+  const program = offLast([...FIRST, programs.latency]);
   const place = [row.target, String(PORT)];
   const receiver = launch(row.to, [...program, "receive", ...place, ...join]);
   await receiver.ready();

@@ -1,10 +1,10 @@
 /** The rows of the fan-out: who replicates, how it is set up on its path, how it is given load. */
-import os from "node:os";
 import path from "node:path";
 import { AMT_PORT } from "../../assembly/layout/amt.ts";
 import type { ServiceStatus } from "../../src/runtime/service.ts";
 import type { Host, Program } from "../../src/lab/program.ts";
 import { ROOT } from "../places.ts";
+import { offSource, SOURCE_CORE } from "./cores.ts";
 import type { Native } from "./native.ts";
 import { CROWD, INGRESS, INGRESS_ADDRESS, RELAY, SOURCE, WITNESS, type Path } from "./path.ts";
 
@@ -17,9 +17,6 @@ export const FIRST_GATEWAY = 20_000;
 /** Octets before the payload in what a gateway receives. */
 const AMT_HEADERS = 2 + 20 + 8;
 const VXLAN_HEADERS = 8 + 14 + 20 + 8;
-
-/** The core that the source has for itself; -1 on a machine with only one. */
-export const SOURCE_CORE = os.availableParallelism() > 1 ? 0 : -1;
 
 /** Before anything else that runs on the machine, so that it disturbs little. */
 export const FIRST = ["nice", "-n", "-20"];
@@ -101,8 +98,7 @@ export abstract class Row {
 
   /** `command` on the cores that are not the source's. */
   protected pinned(command: readonly string[], place = FIRST): string[] {
-    const cores = os.availableParallelism();
-    return [...place, ...(cores > 1 ? ["taskset", "-c", `1-${cores - 1}`] : []), ...command];
+    return [...place, ...offSource(command)];
   }
 }
 

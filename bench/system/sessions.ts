@@ -32,6 +32,8 @@ const SIZES: Readonly<Record<Effort, Size>> = {
   sanity: { sessions: 50, rounds: 1, control: 1 },
 };
 
+const NATIVE = "native";
+
 /** The tunnel of the crowd, whose peer says nothing. */
 const CROWD = "tunnel_id 9 peer_tunnel_id 9";
 
@@ -103,8 +105,6 @@ export async function runSessions(
     notes: all.flatMap(losses),
   };
 }
-
-const NATIVE = "native";
 
 /** What each stream of a round lost, and where. */
 function losses({ alone, whileAdding, whileDeleting }: Round, round: number): string[] {
