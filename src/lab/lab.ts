@@ -1,6 +1,7 @@
 /**
- * Network laboratories: namespaces joined by veth pairs, with programs in them, on one machine. All names start with `cv-LABEL-PID-`, so that what a killed run left behind is known and
- * removed by the next one.
+ * Network laboratories: namespaces joined by veth pairs, with programs in them, on one machine. All
+ * names start with `cv-LABEL-PID-`, so that what a killed run left behind is known and removed by the
+ * next one.
  */
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import os from "node:os";
@@ -232,9 +233,19 @@ function endProgramsNaming(folder: string): void {
   }
 }
 
-/** Ends what runs in a namespace and removes it; its devices go with it. */
+/** Removes a namespace, unless it is gone or another process removes it at the same time. */
 function removeNamespace(ip: string, name: string): void {
-  if (!names(NETNS_FOLDER).includes(name)) return;
+  const isThere = (): boolean => names(NETNS_FOLDER).includes(name);
+  if (!isThere()) return;
+  try {
+    emptyAndRemove(ip, name);
+  } catch (error) {
+    if (isThere()) throw error;
+  }
+}
+
+/** Ends what runs in a namespace and removes it; its devices go with it. */
+function emptyAndRemove(ip: string, name: string): void {
   const pids = run(ip, ["netns", "pids", name]).split("\n").filter(Boolean).map(Number);
   for (const pid of pids) {
     try {
