@@ -180,6 +180,18 @@ test("a lane that dies again and again ends the service with the reason", async 
   await bed.close();
 });
 
+test("a lane that cannot be made anew ends the service with the reason, at its first death", async () => {
+  let made = 0;
+  const bed = await makeBed({
+    prime() {
+      if (made++ > 0) throw new Error("no room");
+    },
+  });
+  await killUntil(bed, () => bed.failures.length > 0);
+  assert.deepEqual([made, bed.failures.map(({ message }) => message)], [2, ["no room"]]);
+  await bed.close();
+});
+
 test("where a lane must not be replaced, its death ends the service", async () => {
   const bed = await makeBed({ replace: false });
   await killUntil(bed, () => bed.failures.length > 0);

@@ -168,13 +168,23 @@ test("frames of a ring become what the same packets become by recvmmsg (property
     );
 });
 
+/** A relay that sends each datagram in a message of its own. */
+function makeSingly(): ReturnType<typeof makeRingBed> {
+  const made = makeRingBed();
+  prepare(made.bed.commands);
+  made.bed.commands.config(CONFIG_SEGMENTS, 1);
+  made.bed.run();
+  return made;
+}
+
+function packet(i: number): Uint8Array {
+  return vnet(
+    udpDatagram({ source: "2001:db8::44", group: "ff0e::1234", payload: pattern(40, i) }),
+  );
+}
+
 test("frames go back to the kernel only when all that was made of them is sent", () => {
-  const { bed, ring, pump } = makeRingBed();
-  prepare(bed.commands);
-  bed.commands.config(CONFIG_SEGMENTS, 1);
-  bed.run();
-  const packet = (i: number): Uint8Array =>
-    vnet(udpDatagram({ source: "2001:db8::44", group: "ff0e::1234", payload: pattern(40, i) }));
+  const { bed, ring, pump } = makeSingly();
   for (let i = 0; i < 16; i++) assert.ok(ring.write(packet(i)));
   assert.equal(ring.write(packet(16)), false);
   bed.socket.room = 20;
@@ -195,12 +205,7 @@ test("frames go back to the kernel only when all that was made of them is sent",
 });
 
 test("what has gathered after a small batch is taken at once; nothing gathers while the outlet is full", () => {
-  const { bed, ring, pump } = makeRingBed();
-  prepare(bed.commands);
-  bed.commands.config(CONFIG_SEGMENTS, 1);
-  bed.run();
-  const packet = (i: number): Uint8Array =>
-    vnet(udpDatagram({ source: "2001:db8::44", group: "ff0e::1234", payload: pattern(40, i) }));
+  const { bed, ring, pump } = makeSingly();
   const asked: number[] = [];
   ring.gather = (count) => asked.push(count) === 1 && [3, 4].every((i) => ring.write(packet(i)));
   for (let i = 0; i < 3; i++) ring.write(packet(i));
