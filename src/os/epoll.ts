@@ -5,7 +5,7 @@
  * ready, it stays away from the event loop for a slice of time: it calls back whoever waited, waits for
  * more in `epoll_wait`, and so on. Then the event loop gets a turn, for timers, messages, and what the
  * host's engine does there, and the next slice begins. One in which nothing came ends in the event loop's
- * own waiting, so that an idle thread costs nothing. Nothing is made on the heap for a readiness.
+ * own waiting, so that an idle thread costs nothing. No object is made for a readiness.
  */
 import type { Millis } from "../core/machine.ts";
 import { monotonic } from "./clock.ts";

@@ -170,7 +170,7 @@ export function setMtu(name: string, mtu: number): void {
   const ifreq = new Uint8Array(IFREQ_LENGTH);
   ifreq.set(nameOctets(name));
   new DataView(ifreq.buffer).setInt32(IFREQ_MTU, mtu, true);
-  // A message of rtnetlink takes three times as long, which thousands of devices show.
+  // A message of rtnetlink costs more, which thousands of devices show.
   const result = withSocket((fd) => ioctl(fd, SIOCSIFMTU, ifreq));
   if (result < 0) throw osError("SIOCSIFMTU", -result, `${name} mtu ${mtu}`);
 }
