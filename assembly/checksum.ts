@@ -89,15 +89,25 @@ export function copyWords(to: usize, from: usize, length: usize): u32 {
     let aUpper = a;
     let b = a;
     let bUpper = a;
-    for (; from + 32 <= end; from += 32, to += 32) {
+    for (; from + 64 <= end; from += 64, to += 64) {
       const one = v128.load(from);
       const two = v128.load(from, 16);
+      const three = v128.load(from, 32);
+      const four = v128.load(from, 48);
       v128.store(to, one);
       v128.store(to, two, 16);
+      v128.store(to, three, 32);
+      v128.store(to, four, 48);
+      a = i64x2.add(i64x2.add(a, one), three);
+      b = i64x2.add(i64x2.add(b, two), four);
+      aUpper = i64x2.add(i64x2.add(aUpper, i64x2.shr_u(one, 32)), i64x2.shr_u(three, 32));
+      bUpper = i64x2.add(i64x2.add(bUpper, i64x2.shr_u(two, 32)), i64x2.shr_u(four, 32));
+    }
+    for (; from + 16 <= end; from += 16, to += 16) {
+      const one = v128.load(from);
+      v128.store(to, one);
       a = i64x2.add(a, one);
-      b = i64x2.add(b, two);
       aUpper = i64x2.add(aUpper, i64x2.shr_u(one, 32));
-      bUpper = i64x2.add(bUpper, i64x2.shr_u(two, 32));
     }
     const sum = sumLanes(i64x2.add(a, b), i64x2.add(aUpper, bUpper));
     const rest = end - from;

@@ -3,7 +3,8 @@
  * the same size, and nothing else. Frames and super-frames are read from a TAP device and sent in
  * UDP_SEGMENT trains; trains are received with UDP_GRO and written to the device. Nothing is copied,
  * no checksum is computed, no header of an inner packet is touched: a super-frame travels as it is,
- * with its virtio_net_hdr, in pieces that the other end puts together again.
+ * with its virtio_net_hdr, in pieces that the other end puts together again. Where a pseudowire has a
+ * segment's headers there is room in each piece, so that it takes as many datagrams.
  *
  *     pseudowire TAP LOCAL LOCAL_PORT REMOTE REMOTE_PORT
  *
@@ -39,16 +40,19 @@
 
 enum {
   BATCH = 192,      /* frames read, and messages received, before the other side gets its turn */
+  CACHED = 0x80000, /* octets of frames likewise, which caches still hold when they are sent on */
   SLOT = 67136,     /* octets of a frame or a train */
-  HEADER = 8,       /* of a piece: u32 number of the frame, u16 index, u16 pieces */
-  PIECE = 1460,     /* octets of a frame in one datagram: with HEADER what a path of 1,500 takes */
+  HEADER = 2,       /* of a piece: u8 index, u8 pieces */
+  REPEATED = 76,    /* octets of virtio_net_hdr, Ethernet, IPv4, and TCP with timestamps */
+  PAYLOAD = 1394,   /* octets of TCP's payload in one datagram of 1,500 */
+  FIRST = REPEATED + PAYLOAD, /* octets of a frame in its first piece */
   DATAGRAMS = 44,   /* in one message: together below 65,507 octets */
   PIECES = 64       /* of one frame, at most */
 };
 
 static char tap_slots[BATCH][SLOT];
 static char net_slots[2][BATCH][SLOT]; /* in turn: a frame may end in the batch after its own */
-static char headers[BATCH][PIECES][HEADER];
+static char headers[BATCH][PIECES][HEADER + REPEATED];
 static struct mmsghdr out[BATCH * 2], in[BATCH];
 static struct iovec out_parts[BATCH * PIECES * 2], in_parts[BATCH];
 static int used; /* of out_parts */
@@ -104,48 +108,54 @@ static void segment(int i, int size) {
 }
 
 /*
- * Adds the messages for the frame of `length` octets in slot `i`. Returns how many there are then. A
- * frame of one piece joins the message before when that has pieces of its length.
+ * Adds a datagram of two parts, of `length` octets, to the last of the messages if it can end that train,
+ * else as a message of its own. Returns how many messages there are then.
  */
-static int cut(int i, int length, int messages, struct sockaddr_in *remote) {
-  static uint32_t number;
-  static int joined; /* the length of the one-piece frames in the last message */
-  int pieces = (length + PIECE - 1) / PIECE, first = used;
-  number++;
-  for (int piece = 0; piece < pieces; piece++) {
-    char *header = headers[i][piece];
-    uint16_t place[2] = {piece, pieces};
-    int start = piece * PIECE, rest = length - start;
-    memcpy(header, &number, 4);
-    memcpy(header + 4, place, 4);
-    out_parts[used++] = (struct iovec){header, HEADER};
-    out_parts[used++] = (struct iovec){tap_slots[i] + start, rest < PIECE ? rest : PIECE};
-  }
-  struct msghdr *last = messages > 0 ? &out[messages - 1].msg_hdr : NULL;
-  if (last && pieces == 1 && length == joined && last->msg_iovlen < DATAGRAMS * 2) {
+static int add(struct iovec *parts, int length, int messages, struct sockaddr_in *remote) {
+  static int size; /* of the last message's datagrams */
+  static int ended;
+  struct msghdr *last = &out[messages - 1].msg_hdr;
+  if (messages > 0 && !ended && length <= size && last->msg_iovlen < DATAGRAMS * 2) {
     last->msg_iovlen += 2;
-    segment(messages - 1, length + HEADER);
+    segment(messages - 1, size);
+    ended = length < size;
     return messages;
   }
-  joined = pieces == 1 ? length : 0;
-  for (int piece = 0; piece < pieces; piece += DATAGRAMS, messages++) {
-    int some = pieces - piece < DATAGRAMS ? pieces - piece : DATAGRAMS;
-    out[messages].msg_hdr = (struct msghdr){.msg_name = remote,
-                                            .msg_namelen = sizeof *remote,
-                                            .msg_iov = &out_parts[first + piece * 2],
-                                            .msg_iovlen = some * 2};
-    if (some > 1) segment(messages, PIECE + HEADER);
+  out[messages].msg_hdr = (struct msghdr){
+      .msg_name = remote, .msg_namelen = sizeof *remote, .msg_iov = parts, .msg_iovlen = 2};
+  size = length;
+  ended = 0;
+  return messages + 1;
+}
+
+/* Adds the datagrams for the frame of `length` octets in slot `i`, as `add` does. */
+static int cut(int i, int length, int messages, struct sockaddr_in *remote) {
+  int pieces = 1 + (length > FIRST ? (length - FIRST + PAYLOAD - 1) / PAYLOAD : 0);
+  for (int piece = 0, start = 0; piece < pieces; piece++) {
+    char *header = headers[i][piece];
+    header[0] = piece;
+    header[1] = pieces;
+    int before = piece == 0 ? HEADER : HEADER + REPEATED;
+    int most = piece == 0 ? FIRST : PAYLOAD, rest = length - start;
+    int octets = rest < most ? rest : most;
+    struct iovec *parts = &out_parts[used];
+    used += 2;
+    parts[0] = (struct iovec){header, before};
+    parts[1] = (struct iovec){tap_slots[i] + start, octets};
+    messages = add(parts, before + octets, messages, remote);
+    start += octets;
   }
   return messages;
 }
 
 static void from_tap(int tap, int net, struct sockaddr_in *remote) {
-  int messages = 0, done = 0;
+  int messages = 0, done = 0, octets = 0;
   used = 0;
-  for (int i = 0; i < BATCH; i++) {
+  for (int i = 0; i < BATCH && octets < CACHED; i++) {
     int length = read(tap, tap_slots[i], SLOT);
     if (length <= 0) break;
     messages = cut(i, length, messages, remote);
+    octets += length;
   }
   while (done < messages) {
     int sent = sendmmsg(net, out + done, messages - done, 0);
@@ -161,7 +171,6 @@ static void from_tap(int tap, int net, struct sockaddr_in *remote) {
 /* The frame being put together. */
 static struct iovec frame[PIECES];
 static int frame_pieces;
-static uint32_t frame_number;
 
 static int segment_size(struct msghdr *message, int length) {
   for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c; c = CMSG_NXTHDR(message, c))
@@ -187,15 +196,13 @@ static void from_net(int net, int tap) {
   for (int i = 0; i < received; i++) {
     int length = in[i].msg_len, size = segment_size(&in[i].msg_hdr, length);
     for (int at = 0; at + HEADER < length; at += size) {
-      uint32_t number;
-      uint16_t place[2];
+      char *piece = slots[i] + at;
       int rest = length - at < size ? length - at : size;
-      memcpy(&number, slots[i] + at, 4);
-      memcpy(place, slots[i] + at + 4, 4);
-      if (place[0] == 0) frame_number = number, frame_pieces = 0;
-      if (number != frame_number || place[0] != frame_pieces || frame_pieces == PIECES) continue;
-      frame[frame_pieces++] = (struct iovec){slots[i] + at + HEADER, rest - HEADER};
-      if (frame_pieces == place[1] && writev(tap, frame, frame_pieces) < 0 && errno != EIO) fail("write");
+      int index = piece[0], pieces = piece[1], before = index == 0 ? HEADER : HEADER + REPEATED;
+      if (index == 0) frame_pieces = 0;
+      if (index != frame_pieces || frame_pieces == PIECES || rest <= before) continue;
+      frame[frame_pieces++] = (struct iovec){piece + before, rest - before};
+      if (frame_pieces == pieces && writev(tap, frame, frame_pieces) < 0 && errno != EIO) fail("write");
     }
   }
 }

@@ -76,13 +76,16 @@ export abstract class Ends {
 /** Culvert's relay and gateway. */
 export class CulvertEnds extends Ends {
   readonly name = "culvert";
+  /** More words of both daemons. */
+  words: readonly string[] = [];
 
   protected async connect(): Promise<void> {
     const { relay, far, folder } = this.path;
     const daemon = (role: string, host: Namespace, ...words: string[]) => {
       const control = ["--control", path.join(folder, `${role}.sock`)];
       const node = [process.execPath, ...(this.flags[role] ?? []), COMMAND];
-      return this.launch(role, host, [...node, role, ...control, ...words], NEARLY_FIRST);
+      const all = [...node, role, ...control, ...words, ...this.words];
+      return this.launch(role, host, all, NEARLY_FIRST);
     };
     await daemon("relay", relay, "--local", RELAY, "--ingress", INGRESS);
     const device = ["--tun", DEVICE, "--address", `${INNER}/32`];

@@ -4,7 +4,8 @@
  *
  * All daemons of a scene share one core, and the source has the other, so that it is the daemons that
  * have more to do than time. With a core each most of them would wait for the source, and a lane that
- * often waits spends more on each of its few packets.
+ * often waits spends more on each of its few packets. Lanes sleep when they find nothing, so that looking
+ * for packets counts neither way.
  *
  * How much time a thread had is the kernel's own account; which part of it was in the kernel is sampled.
  * The shares of the core and the collector are from V8's profiler, in a second run, since the profiler
@@ -40,7 +41,7 @@ import {
 import { EFFORTS, type Timing } from "./window.ts";
 import { Wire } from "./wire.ts";
 
-/** Percent of a lane's busy time that system calls are to have. */
+/** Percent of the busy time of a scene's lanes, the packet path, that system calls are to have. */
 const GOAL: Goal = { atLeast: 80 };
 
 /** What lanes must have of their core together to be called saturated. */
@@ -102,7 +103,11 @@ export async function runProfile(
   for (const [name, setUp] of Object.entries(SCENES)) {
     progress(`profile: ${name}: system calls`);
     const outside = await outsideOf(setUp, timing, programs);
-    const busy = spread(busyTogether([...outside.values()])).median;
+    const busy = spread(
+      byRound(outside)
+        .map(together)
+        .map(({ user, system }) => user + system),
+    ).median;
     const isSaturated = busy >= SATURATED;
     if (!isSaturated)
       notes.push(
@@ -123,12 +128,11 @@ export async function runProfile(
               samples.map((each) => each[part]),
             ),
           );
-        if (thread === "lane") {
-          const part = samples.map((each) => each["system calls"] / (1 - each.waiting));
-          const goal = isSaturated ? GOAL : undefined;
-          figures.push(percent(place, "system calls of busy time", part, goal));
-        }
+        if (thread === "lane")
+          figures.push(percent(place, IN_CALLS, inCalls(rounds.map(({ lane }) => [lane]))));
       }
+    const goal = isSaturated ? GOAL : undefined;
+    figures.push(percent(`${name}: packet path`, IN_CALLS, inCalls(byRound(outside)), goal));
   }
   return {
     suite: "profile",
@@ -142,11 +146,22 @@ export async function runProfile(
   };
 }
 
-/** What the lanes of all daemons had of their core together, round by round. */
-function busyTogether(daemons: readonly (readonly Record<Thread, Spent>[])[]): number[] {
-  return daemons[0]!.map((_, round) =>
-    daemons.reduce((sum, rounds) => sum + rounds[round]!.lane.user + rounds[round]!.lane.system, 0),
-  );
+const IN_CALLS = "system calls of busy time";
+
+/** What all lanes spent, round by round. */
+function byRound(daemons: ReadonlyMap<string, readonly Record<Thread, Spent>[]>): Spent[][] {
+  const all = [...daemons.values()];
+  return all[0]!.map((_, round) => all.map((rounds) => rounds[round]!.lane));
+}
+
+/** What lanes had of their core together. */
+function together(lanes: readonly Spent[]): Spent {
+  return lanes.reduce((a, b) => ({ user: a.user + b.user, system: a.system + b.system }));
+}
+
+/** The share of system calls in the time that lanes were busy, round by round. */
+function inCalls(rounds: readonly (readonly Spent[])[]): number[] {
+  return rounds.map(together).map(({ user, system }) => system / (user + system));
 }
 
 function percent(place: string, subject: string, samples: readonly number[], goal?: Goal): Figure {
@@ -168,12 +183,15 @@ function shares({ user, system }: Spent, { core, collector }: Inside): Shares {
   };
 }
 
+const SLEEPING = ["--busy-poll", "0"];
+
 /** A relay, a gateway and a listener. */
 function delivering(load: Load): SetUp {
   return (programs, flags) =>
     onPath(async (path) => {
       const roles = ["relay", "gateway"].map((role) => [role, flags(path.folder, role)] as const);
       const row = new CulvertEnds(path, programs, Object.fromEntries(roles));
+      row.words = SLEEPING;
       await row.start();
       await hold(row);
       const { daemons } = row;
@@ -187,6 +205,7 @@ function replicating(programs: Programs, flags: Flags): Promise<Scene> {
   return onPath(async (path) => {
     const row = new CulvertRow(path, GATEWAYS, programs);
     row.flags = flags(path.folder, "relay");
+    row.words = SLEEPING;
     await row.start();
     for (const place of [CROWD, WITNESS] as const) path.deliver(place, false);
     const daemons = new Map([["relay", row.relay]]);
@@ -214,6 +233,7 @@ function joining(octets: number, segments: number): SetUp {
     try {
       const row = new CulvertWire(wire, programs);
       row.flags = ENDS.map((role) => flags(folder, role));
+      row.busyPoll = 0;
       await row.start();
       wire.open();
       await sink(row);

@@ -23,7 +23,7 @@ interface Timing {
 }
 
 const EFFORTS: Readonly<Record<Effort, Timing>> = {
-  full: { rounds: 5, window: 2 },
+  full: { rounds: 9, window: 1 },
   quick: { rounds: 3, window: 1 },
   sanity: { rounds: 1, window: 1 },
 };
@@ -248,6 +248,8 @@ export class CulvertWire extends Row {
   /** Flags of Node for each of them. */
   flags: readonly (readonly string[])[] = [];
   lanes = 1;
+  /** Microseconds that lanes look for packets before they sleep. */
+  busyPoll: number | undefined;
   /** More words of both tunnels. */
   tunnel = "";
 
@@ -259,7 +261,8 @@ export class CulvertWire extends Row {
 
   async start(): Promise<void> {
     const file = path.join(this.wire.folder, "lanes.yaml");
-    writeFileSync(file, `l2tp: { lanes: ${this.lanes} }\n`);
+    const { lanes, busyPoll } = this;
+    writeFileSync(file, JSON.stringify({ l2tp: { lanes, busyPoll } }));
     for (const [end, [here, there]] of this.pairs.entries()) {
       const control = ["--control", path.join(this.wire.folder, `${end}.sock`)];
       const node = [process.execPath, ...(this.flags[end] ?? []), COMMAND];

@@ -1,4 +1,5 @@
 /** A status as people read it: one block for each service, tables for what it holds. */
+import { BUSY_POLL } from "../config/lanes.ts";
 import { endpointText, type Address } from "../core/address.ts";
 import { DROPS, type DropName } from "../core/drops.ts";
 import type { DaemonStatus } from "../runtime/control.ts";
@@ -50,7 +51,9 @@ function lanes(service: ServiceStatus): string[] {
   const busy = service.lanes[0]?.busyPoll;
   const where = [
     pinned.length > 0 ? ` on processors ${pinned.join(", ")}` : "",
-    busy === undefined ? "" : ` that look for packets ${busy} µs before they sleep`,
+    busy === undefined || busy === BUSY_POLL
+      ? ""
+      : ` that ${busy === 0 ? "sleep at once" : `look for packets ${busy} µs before they sleep`}`,
   ].join("");
   const all =
     service.lanes.length > 1 || where !== ""

@@ -19,7 +19,7 @@ import {
   toggle,
   trafficClass,
 } from "./field.ts";
-import { laneFields } from "./lanes.ts";
+import { BUSY_POLL, laneFields } from "./lanes.ts";
 import type { Shape } from "./system.ts";
 
 /** Pseudowires by the word that asks for one. */
@@ -299,4 +299,9 @@ export interface L2tpConfig extends L2tpLaneConfig {
   readonly tunnels: readonly L2tpTunnelPart[];
 }
 
-export const NO_L2TP: L2tpConfig = { lanes: "auto", pin: undefined, tunnels: [] };
+export const NO_L2TP: L2tpConfig = {
+  lanes: "auto",
+  pin: undefined,
+  busyPoll: BUSY_POLL,
+  tunnels: [],
+};

@@ -32,7 +32,10 @@ export interface Inlet {
 export interface LaneThreads {
   /** The processors that they keep to, one after another; where the system puts them if undefined. */
   readonly pin?: readonly number[] | undefined;
-  /** Microseconds that one looks for more packets before it sleeps. */
+  /**
+   * Microseconds that one looks for more packets before it sleeps, giving way to other threads between two
+   * looks.
+   */
   readonly busyPoll?: number | undefined;
 }
 

@@ -12,7 +12,7 @@ import { DevicePort } from "../ports/device.ts";
 import { FramesPort } from "../ports/frames.ts";
 import { CaptureOutlet } from "../ports/pcap.ts";
 import { viewArena, type ArenaView, type Port } from "../ports/port.ts";
-import { RingPort } from "../ports/ring.ts";
+import { GATHER_MOST, RingPort } from "../ports/ring.ts";
 import { SocketPort } from "../ports/socket.ts";
 import { StreamPort } from "../ports/stream.ts";
 import { Lane, type LaneCalls } from "./lane.ts";
@@ -125,12 +125,14 @@ function openInlets(
   core: Core,
   arena: ArenaView,
 ): Inflow[] {
+  // Who looks for packets for longer than they gather asks for the least delay.
+  const gathers = (plan.busyPoll ?? 0) < GATHER_MOST;
   return plan.inlets.map(({ kind, fd, frame, port: udpPort, amt, ingress, ring }, index) => {
     const region = regionOf(index, amt);
     const port =
       kind === "device"
         ? new DevicePort(arena, fd, region, frameHeader(frame))
-        : ((ring && openRingPort(core, arena, fd, region, ring, !plan.busyPoll)) ??
+        : ((ring && openRingPort(core, arena, fd, region, ring, gathers)) ??
           new SocketPort(arena, fd, region));
     return { port, frame, udpPort, amt, ingress };
   });

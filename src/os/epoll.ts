@@ -10,7 +10,7 @@
 import type { Millis } from "../core/machine.ts";
 import { monotonic } from "./clock.ts";
 import { osError } from "./errno.ts";
-import { addressOf, epollControl, epollWait } from "./libc.ts";
+import { addressOf, epollControl, epollWait, giveWay } from "./libc.ts";
 import { watch, type Readiness, type Waiting, type Watch } from "./poll.ts";
 
 /** How long the event loop is left alone, in milliseconds. */
@@ -59,7 +59,8 @@ export class Epoll implements Waiting {
 
   /**
    * Over an epoll set (`epollCreate`), which stays the caller's. After something was ready, the thread
-   * looks for `spin` milliseconds without sleeping whether there is more.
+   * looks for `spin` milliseconds without sleeping whether there is more; between two looks it gives way
+   * to others that want its processor.
    */
   constructor(
     fd: number,
@@ -166,6 +167,7 @@ export class Epoll implements Waiting {
       do {
         const count = epollWait(this.#fd, this.#address, EVENTS_MAX, 0);
         if (count !== 0) return count;
+        giveWay();
       } while (monotonic() < end);
     }
     return epollWait(this.#fd, this.#address, EVENTS_MAX, left);

@@ -46,6 +46,7 @@ const PROTOTYPES = {
   send: "intptr_t send(int, void *, size_t, int)",
   sendto: "intptr_t sendto(int, void *, size_t, int, void *, uint32_t)",
   usleep: "int usleep(unsigned int)",
+  sched_yield: "int sched_yield()",
   madvise: "int madvise(uintptr_t, size_t, int)",
   sched_setaffinity: "int sched_setaffinity(int, size_t, void *)",
   sched_getaffinity: "int sched_getaffinity(int, size_t, void *)",
@@ -177,6 +178,11 @@ export function epollWait(fd: number, events: number, count: number, millisecond
 export function rest(microseconds: number): void {
   check("usleep", microseconds);
   (libc ?? load()).usleep(microseconds);
+}
+
+/** Lets a thread that waits for this processor run before the calling one goes on. */
+export function giveWay(): void {
+  (libc ?? load()).sched_yield();
 }
 
 /**

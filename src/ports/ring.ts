@@ -12,8 +12,10 @@ import { DescriptorWatch } from "./descriptor-watch.ts";
 import { Gathering } from "./gathering.ts";
 import { addressList, type ArenaView, type HeldFrames, type Port } from "./port.ts";
 
-/** How long frames gather, in microseconds; the kernel adds the timer slack of the thread, 50 unless set. */
+/** How long frames gather, in microseconds; the kernel adds the timer slack of the thread. */
 const GATHER = 50;
+/** The same with the timer slack that threads have unless it is set. */
+export const GATHER_MOST = 100;
 
 /** What the core offers for the frames of a ring; see `assembly/packet-ring.ts`. */
 export interface Frames {

@@ -54,6 +54,7 @@ control: /run/c.sock
       pathMtuDiscovery: true,
       leastPathMtu: 576,
       lanes: "auto",
+      busyPoll: 20,
     },
   });
   assert.deepEqual(gateway, {
@@ -73,6 +74,7 @@ control: /run/c.sock
       maxTunnels: 64,
       quirks: false,
       lanes: "auto",
+      busyPoll: 20,
     },
   });
 });
