@@ -20,6 +20,25 @@ export interface Machine {
   readonly load: number;
 }
 
+/**
+ * Counts from now on the share of the processors' time that the machine's host took away, in percent; 0
+ * for a machine that has none.
+ */
+export function watchStolen(): () => number {
+  const before = processorTime();
+  return () => {
+    const after = processorTime();
+    return (100 * (after.stolen - before.stolen)) / (after.all - before.all);
+  };
+}
+
+/** Ticks of all processors since the start (/proc/stat): user, nice, system, idle, iowait, irq, softirq, steal. */
+function processorTime(): { stolen: number; all: number } {
+  const [, ...fields] = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.split(/ +/);
+  const ticks = fields.slice(0, 8).map(Number);
+  return { stolen: ticks[7]!, all: ticks.reduce((sum, one) => sum + one, 0) };
+}
+
 export function describeMachine(): Machine {
   const versions: Record<string, string> = {};
   for (const name of ["assemblyscript", "benchmark", "koffi", "typescript"]) {

@@ -10,7 +10,7 @@ import { atSaturation } from "./fanout.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS } from "./path.ts";
 import { CulvertWire, flooded, sink, SINK, SMALL } from "./pseudowire.ts";
-import { CulvertRow, PAYLOAD } from "./rows.ts";
+import { CulvertRow, PAYLOAD, SLEEPING } from "./rows.ts";
 import { threads } from "./threads.ts";
 import { EFFORTS, type Timing } from "./window.ts";
 import { Wire } from "./wire.ts";
@@ -83,7 +83,7 @@ async function replicating(programs: Record<Native, string>, lanes: number): Pro
   const path = await Path.make(false);
   try {
     const row = new CulvertRow(path, GATEWAYS, programs);
-    row.words = ["--lanes", String(lanes)];
+    row.words = ["--lanes", String(lanes), ...SLEEPING];
     await row.start();
     for (const place of [CROWD, WITNESS] as const) path.deliver(place, false);
     return {
@@ -119,6 +119,7 @@ async function joining(
   try {
     const row = new CulvertWire(wire, programs);
     row.lanes = lanes;
+    row.busyPoll = 0;
     row.tunnel = spread === undefined ? "" : ` spread ${spread}`;
     await row.start();
     wire.open();

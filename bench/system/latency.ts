@@ -6,7 +6,7 @@
  */
 import { setTimeout } from "node:timers/promises";
 import type { Namespace } from "../../src/lab/lab.ts";
-import { describeMachine } from "../machine.ts";
+import { describeMachine, watchStolen } from "../machine.ts";
 import { figure, type Effort, type Figure, type Goal, type Result } from "../result.ts";
 import { offLast, confine } from "./cores.ts";
 import { hold } from "./delivery.ts";
@@ -75,6 +75,7 @@ export async function runLatency(
   const programs = buildPrograms();
   const rows: Row[] = [];
   const measured = new Map<Row, Measured[]>();
+  const stolen = watchStolen();
   try {
     for (const make of [
       bare,
@@ -106,7 +107,10 @@ export async function runLatency(
     settings: { payload: PAYLOAD, rate: RATE, rounds, seconds },
     figures: figuresOf(measured, Math.floor(RATE * seconds)),
     ratios: [],
-    notes: [],
+    notes: [
+      `the machine's host took ${stolen().toFixed(1)} % of the processors' time away meanwhile, which the ` +
+        "slowest datagrams wait for, those of every row",
+    ],
   };
 }
 

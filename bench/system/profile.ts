@@ -24,7 +24,7 @@ import { atSaturation } from "./fanout.ts";
 import { buildPrograms, type Native } from "./native.ts";
 import { CROWD, Path, WITNESS } from "./path.ts";
 import { CulvertWire, flooded, sink, SMALL } from "./pseudowire.ts";
-import { CulvertRow, PAYLOAD } from "./rows.ts";
+import { CulvertRow, PAYLOAD, SLEEPING } from "./rows.ts";
 import {
   busiest,
   inKernel,
@@ -182,8 +182,6 @@ function shares({ user, system }: Spent, { core, collector }: Inside): Shares {
     waiting: Math.max(0, 1 - user - system),
   };
 }
-
-const SLEEPING = ["--busy-poll", "0"];
 
 /** A relay, a gateway and a listener. */
 function delivering(load: Load): SetUp {

@@ -24,6 +24,9 @@ export const FIRST = ["nice", "-n", "-20"];
 /** For what stands before the rest of its own process by itself, as Culvert's lanes do, to come first. */
 export const NEARLY_FIRST = ["nice", "-n", "-15"];
 
+/** Lanes that sleep as soon as they find nothing, for who counts what packets cost and not the looking. */
+export const SLEEPING = ["--busy-poll", "0"];
+
 /** What `culvert` runs. */
 export const COMMAND = path.join(ROOT, "dist/src/cli/main.js");
 
