@@ -37,12 +37,27 @@ const OPTION_COPIED = 0x80; // the option stands in every fragment
 
 /** Writes segment `piece` of a super-packet: a UDP datagram of `length` octets. */
 export function putSegment(item: usize, piece: u32, to: usize, length: u32): void {
+  const headers = openSegment(item, piece);
+  const payload = copyWords(to + headers, payloadOfSegment(piece), length - headers);
+  putSegmentHeaders(piece, to, length, payload);
+}
+
+/**
+ * Writes the headers of such a datagram alone, whose payload stays at `payloadOfSegment(piece)`. Returns
+ * their octets.
+ */
+export function putSegmentHead(item: usize, piece: u32, to: usize, length: u32): u32 {
+  const headers = openSegment(item, piece);
+  putSegmentHeaders(piece, to, length, sumWords(payloadOfSegment(piece), length - headers));
+  return headers;
+}
+
+/** Takes up the super-packet for its segment `piece`. Returns the octets of a segment's headers. */
+function openSegment(item: usize, piece: u32): u32 {
   const packet = <usize>load<u32>(item, ITEM_PACKET);
   if (piece == 0 || !isOpen(packet))
     openUdp(packet, load<u32>(item, ITEM_LENGTH), load<u32>(item, ITEM_PIECE));
-  const headers = segmentHeaders();
-  const payload = copyWords(to + headers, payloadOfSegment(piece), length - headers);
-  putSegmentHeaders(piece, to, length, payload);
+  return segmentHeaders();
 }
 
 /** Writes fragment `piece` of an IPv4 datagram: `length` octets with header. */

@@ -5,7 +5,8 @@
 //
 // A train holds datagrams of one route in AMT headers, all of one length but perhaps the last: what
 // UDP_SEGMENT cuts apart again. Its octets are written once; the messages to all the members share
-// its iovec.
+// its iovecs. For few members the payload of super-packets stays where it was received: the kernel then
+// gathers it once for each of them, in place of our copying it.
 import { AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
@@ -28,6 +29,7 @@ import {
   ITEM_PIECE,
   ITEM_PIECES,
   ITEM_SEGMENT_FRAGMENTS,
+  ITEM_SEGMENTS,
   ITEM_WHOLE,
   STAGE_EGRESS,
   STAGE_RECEIVED,
@@ -36,11 +38,14 @@ import {
   TRAIN_CMSG_ECN4,
   TRAIN_CMSG_ECN6,
   TRAIN_ECN,
-  TRAIN_IOVEC,
+  TRAIN_END,
+  TRAIN_IOVEC_COUNT,
+  TRAIN_IOVECS,
   TRAIN_LENGTH,
   TRAIN_LENGTH_MAX,
   TRAIN_OFFSET,
   TRAIN_SEGMENTS,
+  TRAIN_SEGMENTS_MAX,
   TRAIN_SHIFT,
   TUNNEL_ECN,
   TX_CAPACITY,
@@ -54,6 +59,7 @@ import {
 import {
   IOVEC_BASE,
   IOVEC_LENGTH,
+  IOVEC_SHIFT,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_UDP,
@@ -77,7 +83,14 @@ import { absolute } from "../batch";
 import { CMSG_ROOM, putCmsgInt, putCmsgShort } from "../cmsg";
 import { count } from "../counters";
 import { ecnOf, ipv4HeaderLength, takeHop, udpHeaders } from "../datagram";
-import { putFragment, putSegment, putSegmentFragment, segmentFragmentLength } from "./pieces";
+import { segmentPayload } from "../offload/segment";
+import {
+  putFragment,
+  putSegment,
+  putSegmentFragment,
+  putSegmentHead,
+  segmentFragmentLength,
+} from "./pieces";
 import {
   routeCount,
   routeDequeueAll,
@@ -90,8 +103,18 @@ import {
 import { isLimited, mayBeSent } from "./rate";
 import { firstRound, nextRound, tunnelMtu } from "./rounds";
 
-/** Octets that the largest train may take. */
-const TRAIN_ROOM: u32 = 65536;
+/** The most members of a route for whom payload stays where it is. */
+const GATHERED_MEMBERS: u32 = 1;
+
+/** Octets of the iovecs of a train whose payload does: two for each datagram. */
+const GATHERED_IOVECS: u32 = (TRAIN_SEGMENTS_MAX * 2) << IOVEC_SHIFT;
+
+/** Octets of the staging area that a train may take. */
+const TRAIN_ROOM: u32 = 65536 + GATHERED_IOVECS;
+
+// The iovecs of the train being made: the last one, and where it ends in memory.
+let part: usize = 0;
+let partEnd: usize = 0;
 
 /**
  * Writes the next messages to the transmit region, at most TX_CAPACITY, and returns how many; 0
@@ -105,7 +128,7 @@ export function relayFill(): u32 {
   if (train) {
     // The train that is being sent stays where it is; new ones go behind it, or before it.
     const offset = load<u32>(train, TRAIN_OFFSET);
-    staged = offset + load<u32>(train, TRAIN_LENGTH);
+    staged = load<u32>(train, TRAIN_END);
     if (staged + TRAIN_ROOM > <u32>TX_STAGING_SIZE) {
       staged = 0;
       room = offset;
@@ -123,7 +146,7 @@ export function relayFill(): u32 {
       }
       train = nextTrain(staged);
       if (!train) break;
-      staged += load<u32>(train, TRAIN_LENGTH);
+      staged = load<u32>(train, TRAIN_END);
       trains++;
     }
     const route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
@@ -158,7 +181,8 @@ export function relayFill(): u32 {
 function putMessages(train: usize, list: usize, members: u32, at: u32): void {
   const segments = load<u32>(train, TRAIN_SEGMENTS);
   const length = load<u32>(train, TRAIN_LENGTH);
-  const iovec = absolute(train + TRAIN_IOVEC);
+  const iovecs = absolute(load<u32>(train, TRAIN_IOVECS));
+  const parts = load<u32>(train, TRAIN_IOVEC_COUNT);
   const control = segments > 1 ? absolute(train + TRAIN_CMSG) : 0;
   const controlLength = segments > 1 ? CMSG_ROOM : 0;
   const marked = load<u32>(train, TRAIN_ECN) != 0;
@@ -172,8 +196,8 @@ function putMessages(train: usize, list: usize, members: u32, at: u32): void {
     store<u64>(message, base + tunnel, MMSGHDR_NAME);
     const nameLength = load<u32>(tunnel, TUNNEL_LENGTH);
     store<u32>(message, nameLength & 0xff, MMSGHDR_NAME_LENGTH);
-    store<u64>(message, iovec, MMSGHDR_IOV);
-    store<u64>(message, 1, MMSGHDR_IOV_COUNT);
+    store<u64>(message, iovecs, MMSGHDR_IOV);
+    store<u64>(message, parts, MMSGHDR_IOV_COUNT);
     store<u64>(message, control, MMSGHDR_CONTROL);
     store<u64>(message, controlLength, MMSGHDR_CONTROL_LENGTH);
     store<u32>(message, 0, MMSGHDR_FLAGS);
@@ -219,7 +243,12 @@ function nextTrain(staged: u32): usize {
   const made = load<u32>(ARENA_CURSOR, CURSOR_TRAINS);
   store<u32>(ARENA_CURSOR, made + 1, CURSOR_TRAINS);
   const train = ARENA_TX + TX_TRAINS + ((<usize>(made & (TRAIN_CAPACITY - 1))) << TRAIN_SHIFT);
-  const start = ARENA_TX + TX_STAGING + <usize>staged;
+  const iovecs = ARENA_TX + TX_STAGING + <usize>staged;
+  const gathered = isGathered(item);
+  const start = iovecs + (gathered ? GATHERED_IOVECS : 1 << IOVEC_SHIFT);
+  let to = start;
+  part = iovecs - (1 << IOVEC_SHIFT);
+  partEnd = 0;
   const segmentsMax = load<u32>(ARENA_CONFIG, CONFIG_SEGMENTS);
   const size = messageLength(item, piece);
   const ecn = ecnOf(<usize>load<u32>(item, ITEM_PACKET));
@@ -229,7 +258,13 @@ function nextTrain(staged: u32): usize {
     const next = messageLength(item, piece);
     if (ecnOf(<usize>load<u32>(item, ITEM_PACKET)) != ecn) break;
     if (next > size || length + next > <u32>TRAIN_LENGTH_MAX) break;
-    putPiece(item, piece, start + length, next - AMT_DATA_DATAGRAM);
+    if (gathered && load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS) {
+      to += putGathered(item, piece, to, next);
+    } else {
+      putPiece(item, piece, to, next - AMT_DATA_DATAGRAM);
+      addPart(to, next);
+      to += next;
+    }
     length += next;
     segments++;
     piece++;
@@ -242,8 +277,19 @@ function nextTrain(staged: u32): usize {
   store<u32>(ARENA_CURSOR, <u32>item, CURSOR_ITEM);
   store<u32>(ARENA_CURSOR, piece, CURSOR_PIECE);
   store<u32>(train, ecn, TRAIN_ECN);
-  finishTrain(train, staged, start, length, size, segments);
+  store<u32>(train, <u32>iovecs, TRAIN_IOVECS);
+  store<u32>(train, <u32>((part - iovecs) >> IOVEC_SHIFT) + 1, TRAIN_IOVEC_COUNT);
+  store<u32>(train, staged, TRAIN_OFFSET);
+  // The next one's iovecs are aligned.
+  store<u32>(train, (<u32>(to + 15 - (ARENA_TX + TX_STAGING))) & ~15, TRAIN_END);
+  finishTrain(train, length, size, segments);
   return train;
+}
+
+/** True if the payload of segments is to stay where it is in a train that begins with this item. */
+function isGathered(item: usize): bool {
+  const route = <usize>load<u32>(ARENA_CURSOR, CURSOR_ROUTE);
+  return load<u32>(item, ITEM_KIND) == ITEM_SEGMENTS && routeCount(route) <= GATHERED_MEMBERS;
 }
 
 /** Goes on to the route's next round or the next route. Returns the first item to send, or 0. */
@@ -296,20 +342,37 @@ function putPiece(item: usize, piece: u32, to: usize, length: u32): void {
   takeHop(datagram);
 }
 
-/** Writes what the messages of a train share: its iovec, and its segment size for the kernel. */
-function finishTrain(
-  train: usize,
-  staged: u32,
-  start: usize,
-  length: u32,
-  size: u32,
-  segments: u32,
-): void {
+/**
+ * Writes the headers of the message of a segment, of `length` octets, to `to`, and adds them and the
+ * payload to the train. Returns the octets of the headers.
+ */
+function putGathered(item: usize, piece: u32, to: usize, length: u32): u32 {
+  const datagram = to + AMT_DATA_DATAGRAM;
+  putDataHeader(to);
+  const head =
+    AMT_DATA_DATAGRAM + putSegmentHead(item, piece, datagram, length - AMT_DATA_DATAGRAM);
+  takeHop(datagram);
+  addPart(to, head);
+  addPart(segmentPayload(piece), length - head);
+  return head;
+}
+
+/** Adds octets to the train: to its last iovec, if they follow that in memory. */
+function addPart(at: usize, length: u32): void {
+  if (at == partEnd) {
+    store<u64>(part, load<u64>(part, IOVEC_LENGTH) + length, IOVEC_LENGTH);
+  } else {
+    part += 1 << IOVEC_SHIFT;
+    store<u64>(part, absolute(at), IOVEC_BASE);
+    store<u64>(part, length, IOVEC_LENGTH);
+  }
+  partEnd = at + length;
+}
+
+/** Writes what the messages of a train share but its iovecs: its segment size for the kernel. */
+function finishTrain(train: usize, length: u32, size: u32, segments: u32): void {
   store<u32>(train, segments, TRAIN_SEGMENTS);
   store<u32>(train, length, TRAIN_LENGTH);
-  store<u32>(train, staged, TRAIN_OFFSET);
-  store<u64>(train, absolute(start), TRAIN_IOVEC + IOVEC_BASE);
-  store<u64>(train, length, TRAIN_IOVEC + IOVEC_LENGTH);
   putCmsgShort(train + TRAIN_CMSG, IPPROTO_UDP, UDP_SEGMENT, size);
   const ecn = load<u32>(train, TRAIN_ECN);
   if (!ecn) return;

@@ -244,10 +244,12 @@ export const TX_HEADS = 0x240000; // 128 octets [TX_CAPACITY]: headers of fragme
 export const TX_HEAD_SHIFT = 7;
 
 /** A train: datagrams of one length, the last may be shorter, for one message. */
-export const TRAIN_IOVEC = 0; // iovec
+export const TRAIN_IOVECS = 0; // u32: address of its iovecs
+export const TRAIN_IOVEC_COUNT = 4; // u32
+export const TRAIN_END = 8; // u32: where what it has of the staging area ends
 export const TRAIN_SEGMENTS = 16; // u32
 export const TRAIN_LENGTH = 20; // u32
-export const TRAIN_OFFSET = 24; // u32: where its octets start in the staging area
+export const TRAIN_OFFSET = 24; // u32: where what it has of the staging area, iovecs first, starts
 export const TRAIN_ECN = 28; // u32: ECN field that all its datagrams have (RFC 3168 §5)
 export const TRAIN_CMSG_ECN4 = 32; // cmsghdr and IP_TOS, 24 octets; TRAIN_CMSG follows
 export const TRAIN_CMSG = 56; // cmsghdr and segment size, 24 octets

@@ -65,7 +65,7 @@ for (const { name, module, text } of builds) {
     for (const line of fields(text, "global"))
       assert.match(
         line,
-        /^ \(global \$assembly\/(amt\/gateway|l2tp|offload)\/\S+ \(mut i32\) \(i32\.const 0\)\)$/,
+        /^ \(global \$assembly\/(amt\/(gateway|relay)|l2tp|offload)\/\S+ \(mut i32\) \(i32\.const 0\)\)$/,
       );
     assert.doesNotMatch(text, /\(export "[^"]*" \(global/);
   });

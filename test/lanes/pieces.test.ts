@@ -18,6 +18,7 @@ import {
   IOVEC_BASE,
   IOVEC_LENGTH,
   MMSGHDR_IOV,
+  MMSGHDR_IOV_COUNT,
   MMSGHDR_NAME,
   MMSGHDR_SHIFT,
   SOCKADDR_PORT,
@@ -107,6 +108,60 @@ test("a fragment that ends behind the largest datagram is not cut further (RFC 7
   // What arrived as one datagram counts as one, however many fragments it leaves as.
   assert.equal(stages[STAGE_INGEST]![STAGE_RECEIVED], 2);
   assert.equal(stages[STAGE_EGRESS]![STAGE_RECEIVED], 2);
+});
+
+interface Relayed {
+  /** Octets of each datagram to the first member. */
+  readonly datagrams: readonly string[];
+  /** The most iovecs of a message. */
+  readonly parts: number;
+}
+
+/** What becomes of frames with a virtio_net_hdr on their way to so many members of all flows. */
+function relayed(
+  frames: readonly Uint8Array[],
+  flows: readonly (typeof FLOW)[],
+  members: number,
+): Relayed {
+  const bed = makeBed("relay", FRAME_VNET);
+  bed.commands.config(CONFIG_SEGMENTS, 64);
+  for (let tunnel = 0; tunnel < members; tunnel++) {
+    bed.commands.tunnel(tunnel, { address: "10.0.0.1", port: 1000 + tunnel });
+    for (const { group, source } of flows)
+      bed.commands.route(COMMAND_MEMBER_ADD, group, source, tunnel);
+  }
+  bed.run();
+  const view = new DataView(bed.socket.arena.memory.buffer);
+  const send = bed.socket.send.bind(bed.socket);
+  let parts = 0;
+  bed.socket.send = (first, count) => {
+    for (let i = first; i < first + count; i++) {
+      const header = ARENA_TX + TX_HEADERS + (i << MMSGHDR_SHIFT);
+      parts = Math.max(parts, view.getUint32(header + MMSGHDR_IOV_COUNT, true));
+    }
+    return send(first, count);
+  };
+  for (const octets of frames) bed.inner.arrivals.push({ octets });
+  bed.run();
+  const first = bed.socket.departures.filter(({ to }) => to?.port === 1000);
+  return { parts, datagrams: first.map(({ octets }) => hex(octets)) };
+}
+
+test("payload of super-packets stays in place for one member and is copied for two, to the same effect", () => {
+  const flows = [FLOW, { source: "2001:db8::44", group: "ff0e::1234" }];
+  const frames = Array.from({ length: 150 }, (_, i) => {
+    const flow = flows[i % 7 === 3 ? 1 : 0]!;
+    const packet = udpDatagram({ ...flow, payload: pattern(1 + ((i * 7_919) % 60_000), i) });
+    // Ordinary ones between them join the trains.
+    return vnet(packet, packet.length < 1_400 ? undefined : { type: 5, size: 1_316 });
+  });
+  const alone = relayed(frames, flows, 1);
+  const shared = relayed(frames, flows, 2);
+  assert.ok(alone.datagrams.length > 3_000);
+  assert.deepEqual(alone.datagrams, shared.datagrams);
+  // At most two for each datagram that the kernel cuts off a message.
+  assert.ok(alone.parts > 64 && alone.parts <= 128, `${alone.parts} parts`);
+  assert.equal(shared.parts, 1);
 });
 
 test("trains that fill the staging area over and over reach each of many members whole", () => {
