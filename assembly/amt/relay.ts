@@ -5,8 +5,8 @@
 //
 // A train holds datagrams of one route in AMT headers, all of one length but perhaps the last: what
 // UDP_SEGMENT cuts apart again. Its octets are written once; the messages to all the members share
-// its iovecs. For few members the payload of super-packets stays where it was received: the kernel then
-// gathers it once for each of them, in place of our copying it.
+// its iovecs. For a single member the payload of super-packets stays where it was received: the kernel then
+// gathers it, in place of our copying it.
 import { AMT_DATA_DATAGRAM } from "../layout/amt";
 import {
   ARENA_CONFIG,
